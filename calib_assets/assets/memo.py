@@ -1,0 +1,116 @@
+"""Nodes as Dagster assets: every step compares fingerprints first, so even a blind "Materialize all" is cheap.
+
+Dagster shows the same identity that the planner uses: data versions, code versions, tags and metadata. The wrapper has
+no return annotation and returns a result without a value, because only then does Dagster skip the IO manager.
+"""
+
+import base64
+
+import dagster as dg
+
+from calib_assets.assets.partitions import PARTITIONS, cell_of
+from resources.services import LanguageModels, StoreService, StudyService
+from calib_assets.staleness.code_version import code_version
+from calib_assets.staleness.fingerprint import digest
+from calib_assets.staleness.graph import Graph, Node
+from calib_assets.staleness.identity import Context, spec_version
+from calib_assets.staleness.run import PREVIEW, materialize
+
+CACHE_TAG, FINGERPRINT_TAG, FORCE_TAG = "calib/cache", "calib/fingerprint", "calib/force"
+
+
+def context_for(graph: Graph, study: StudyService, store: StoreService, models: LanguageModels) -> Context:
+    """The planner's view of one deployment."""
+    return Context(graph, study.load(), store.open(), models.slicer(store.open().root))
+
+
+def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
+    """One node as a Dagster asset."""
+    version = node.version or code_version(node.body)
+
+    @dg.asset(
+        name=node.key,
+        partitions_def=PARTITIONS[node.axes],
+        deps=list(node.deps),
+        group_name=node.group,
+        description=node.description,
+        code_version=version,
+        pool=node.pool,
+        io_manager_key="store_io",
+        kinds={"polars"} if node.work is None else {"torch"},
+        retry_policy=dg.RetryPolicy(max_retries=0),
+    )
+    def asset(
+        context: dg.AssetExecutionContext,
+        study: StudyService,
+        store: StoreService,
+        language_models: LanguageModels,
+    ):
+        cell = cell_of(context.partition_key if context.has_partition_key else None)
+        outcome = materialize(
+            context_for(graph, study, store, language_models),
+            node.key,
+            cell,
+            tools={"language_models": language_models},
+            log=context.log.info,
+            run_id=context.run.run_id,
+            force=context.run.tags.get(FORCE_TAG) == "true",
+        )
+        manifest = outcome.manifest
+        context.log.info(f"{node.key}: {outcome.status}, fingerprint {manifest.fingerprint}")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(manifest.data_version),
+            metadata=_metadata(outcome, store),
+            tags={CACHE_TAG: outcome.status, FINGERPRINT_TAG: manifest.fingerprint},
+        )
+
+    return asset
+
+
+def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:
+    """One slice of the study file as an observable source asset, whose data version is the slice's hash."""
+    axes = graph.specs[name]
+
+    @dg.observable_source_asset(
+        name=name,
+        partitions_def=PARTITIONS[axes],
+        group_name="specs",
+        description=f"Slice of the study file; its data version is the hash of what {name} says.",
+    )
+    def spec(context, study: StudyService, store: StoreService, language_models: LanguageModels):
+        view = context_for(graph, study, store, language_models)
+        versions = {cell: spec_version(view, name, cell) for cell in graph.cells(name, view.study)}
+        if not axes:
+            return dg.DataVersion(versions[()])
+        return dg.DataVersionsByPartition({"|".join(cell): version for cell, version in versions.items()})
+
+    return spec
+
+
+def study_version(graph: Graph, view: Context) -> str:
+    """One hash of all slices: it changes when anything of the study's identity changes."""
+    cells = [[name, list(cell), spec_version(view, name, cell)] for name in graph.specs
+             for cell in graph.cells(name, view.study)]
+    return digest(cells)
+
+
+def _metadata(outcome, store: StoreService) -> dict[str, object]:
+    manifest = outcome.manifest
+    folder = store.open().folder(manifest.asset, manifest.cell, manifest.fingerprint)
+    entries: dict[str, object] = {
+        "cache": outcome.status,
+        "fingerprint": manifest.fingerprint,
+        "produced at": manifest.produced_at,
+        "produced by run": manifest.run_id or "outside Dagster",
+        "seconds": manifest.seconds,
+        "folder": dg.MetadataValue.path(str(folder)),
+        "bytes": sum(entry["bytes"] for entry in manifest.files.values()),
+    }
+    entries |= {name: value for name, value in manifest.numbers.items() if value is not None}
+    rows = [value for name, value in manifest.numbers.items() if name == f"{manifest.asset} rows"]
+    if rows:
+        entries["dagster/row_count"] = rows[0]
+    if PREVIEW in manifest.files:
+        encoded = base64.b64encode((folder / PREVIEW).read_bytes()).decode()
+        entries["figure"] = dg.MetadataValue.md(f"![{manifest.asset}](data:image/png;base64,{encoded})")
+    return entries

@@ -1,0 +1,31 @@
+"""Partitions: the dear axes. Both are dynamic, so adding a row to a study needs no reload of the code location."""
+
+import dagster as dg
+
+from calib_assets.staleness.graph import AXES, Cell
+
+MODELS = dg.DynamicPartitionsDefinition(name="model")
+TASKS = dg.DynamicPartitionsDefinition(name="task")
+MODEL_TASK = dg.MultiPartitionsDefinition({"model": MODELS, "task": TASKS})
+
+PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
+    (): None,
+    ("model",): MODELS,
+    ("task",): TASKS,
+    ("model", "task"): MODEL_TASK,
+}
+
+
+def cell_of(partition_key: str | None) -> Cell:
+    """Cell of a Dagster partition key: a multi-partition key, a plain one, or none.
+
+    Examples:
+        >>> cell_of(None), cell_of("smollm2"), cell_of("smollm2|weekdays")
+        ((), ('smollm2',), ('smollm2', 'weekdays'))
+    """
+    if partition_key is None:
+        return ()
+    by_dimension = getattr(partition_key, "keys_by_dimension", None)
+    if by_dimension is not None:
+        return tuple(by_dimension[axis] for axis in AXES if axis in by_dimension)
+    return tuple(str(partition_key).split("|"))

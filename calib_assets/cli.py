@@ -1,0 +1,174 @@
+"""The command line: ``validate``, ``status``, ``refresh``. The UI, the sensor and the schedule do the same work."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from calib_assets.staleness.planner import Stale
+from calib_assets.study import StudyError, load_study, study_path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (0 well, 1 something is stale or failed, 2 bad input)."""
+    options = _parser().parse_args(arguments)
+    if options.study:
+        os.environ["CALIB_STUDY"] = options.study
+    if options.store:
+        os.environ["CALIB_STORE"] = options.store
+    try:
+        return options.command(options)
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="calib-assets", description="Plan and refresh a study of language models.")
+    parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/demo.yaml)")
+    parser.add_argument("--store", help="folder of results (default: CALIB_STORE, then the study's storage.root)")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    validate = commands.add_parser("validate", help="check the study file and say what it holds")
+    validate.set_defaults(command=_validate)
+    status = commands.add_parser("status", help="what is stale, why, and the model work it needs; runs nothing")
+    status.add_argument("--verify", action="store_true", help="read every stored file and compare its checksum")
+    status.set_defaults(command=_status)
+    refresh = commands.add_parser("refresh", help="compute what is stale, and nothing else")
+    refresh.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    refresh.add_argument("--verify", action="store_true", help="also make anew what has a wrong checksum")
+    refresh.set_defaults(command=_refresh)
+    return parser
+
+
+def _validate(options: argparse.Namespace) -> int:
+    path = study_path(options.study)
+    study = load_study(path)
+    grid = study.decoding.grid()
+    settings = len(grid.temperatures) * sum(len(values) for values in grid.rules.values())
+    print(f"{path}: valid. {len(study.models)} models, {len(study.tasks)} tasks, {settings} decoding settings")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    view = _view()
+    stale = _plan(view, options.verify)
+    print("\n".join(render(stale, view)))
+    return 1 if stale else 0
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    view = _view()
+    stale = _plan(view, options.verify)
+    print("\n".join(render(stale, view)), flush=True)
+    if not stale or options.dry_run:
+        print(f"nothing was run ({time.monotonic() - started:.1f} s)")
+        return 0
+    if options.verify:
+        _drop_damaged(view, stale)
+    return _run(view, started)
+
+
+def _run(view, started: float) -> int:
+    # Dagster is imported here: planning needs none of it, and it takes seconds to load.
+    from calib_assets.definitions import defs
+    from jobs.runner import open_instance, refresh
+
+    _set_dagster_home()
+    _show_progress()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with open_instance() as instance:
+            summary = refresh(view, defs.resolve_job_def, instance, lambda line: print(line, flush=True))
+    print(f"{len(summary.computed)} computed in {summary.runs} runs, {time.monotonic() - started:.0f} s")
+    for launch, error in summary.failed.items():
+        print(f"FAILED {launch}: {error}", file=sys.stderr)
+    for check in summary.failed_checks:
+        print(f"CHECK FAILED {check}", file=sys.stderr)
+    for item in summary.left:
+        print(f"still stale: {item.name}", file=sys.stderr)
+    report = view.store.folder("report", ()) / "current.json"
+    if report.exists():
+        manifest = view.store.current("report", ())
+        print(f"report: {view.store.folder('report', (), manifest.fingerprint) / 'report.html'}")
+    return 0 if summary.ok else 1
+
+
+def render(stale: Sequence[Stale], view) -> list[str]:
+    """The plan in lines: each stale cell with its reasons and work, then the totals."""
+    total = sum(len(view.graph.cells(key, view.study)) for key in view.graph.nodes)
+    if not stale:
+        return [f"{view.store.root}: all {total} asset cells are up to date"]
+    lines = []
+    for item in stale:
+        work = ""
+        if item.restorable:
+            work = "; in the store already, no work"
+        elif item.work is not None:
+            about = "" if item.work.exact else "at most "
+            work = f"; {about}{item.work.forward_tokens:,} tokens through the model, {_size(item.work.disk_bytes)}"
+        lines.append(f"{item.name}: {'; '.join(item.reasons)}{work}")
+    model_work = [item.work for item in stale if item.work is not None]
+    lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.root}")
+    if model_work:
+        tokens, size = sum(work.forward_tokens for work in model_work), sum(work.disk_bytes for work in model_work)
+        lines.append(f"model work: {len(model_work)} caches, {tokens:,} tokens, {_size(size)} of logits, at most")
+    else:
+        lines.append("model work: none")
+    return lines
+
+
+def _size(count: int) -> str:
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit in {"B", "kB"} else f"{value:.1f} {unit}"
+
+
+def _view():
+    from calib_assets.assets import GRAPH
+    from calib_assets.staleness.identity import Context
+    from resources.services import LanguageModels, StoreService, StudyService
+
+    study = StudyService()
+    store = StoreService(study=study).open()
+    return Context(GRAPH, study.load(), store, LanguageModels().slicer(store.root))
+
+
+def _plan(view, verify: bool) -> list[Stale]:
+    from calib_assets.staleness.planner import plan
+
+    return plan(view, verify=verify)
+
+
+def _drop_damaged(view, stale: Sequence[Stale]) -> None:
+    """A damaged result has the expected fingerprint, so it must go before it can be made anew."""
+    for item in stale:
+        manifest = view.store.current(item.key, item.cell)
+        if manifest is not None and view.store.damage(manifest, full=True) is not None:
+            view.store.drop(manifest)
+
+
+def _set_dagster_home() -> None:
+    """Runs are recorded in the instance of ``DAGSTER_HOME``; without one, beside the ``dagster.yaml`` in use."""
+    if "DAGSTER_HOME" not in os.environ and Path("dagster.yaml").exists():
+        os.environ["DAGSTER_HOME"] = str(Path.cwd())
+
+
+def _show_progress() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("  %(message)s"))
+    logger = logging.getLogger("calib_assets.progress")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The only place where assets, resources and jobs meet."""
+
+import dagster as dg
+
+from calib_assets.assets import GRAPH, asset_checks
+from calib_assets.assets.io import StoreIO
+from calib_assets.assets.memo import context_for, memo_asset, spec_asset
+from calib_assets.staleness.graph import Graph
+from calib_assets.staleness.identity import Context
+from jobs.automation import build_automation
+from jobs.refresh import refresh_jobs
+from jobs.runner import refresh_everything
+from resources.services import LanguageModels, StoreService, StudyService
+
+SERVICES = {"study", "store", "language_models"}
+
+
+def build_defs(
+    graph: Graph = GRAPH,
+    study: StudyService | None = None,
+    store: StoreService | None = None,
+    language_models: LanguageModels | None = None,
+) -> dg.Definitions:
+    """Everything that Dagster loads; any part can be swapped by tests and deployments.
+
+    Args:
+        graph: The assets.
+        study: The study file in use.
+        store: Where results live.
+        language_models: How models are opened (device, cache).
+
+    Returns:
+        Definitions with the in-process executor: a model then loads once per run, not once per step.
+    """
+    study = study or StudyService()
+    store = store or StoreService(study=study)
+    language_models = language_models or LanguageModels()
+
+    def view(study, store, language_models) -> Context:
+        return context_for(graph, study, store, language_models)
+
+    jobs = refresh_jobs(graph)
+    everything = refresh_everything(view, SERVICES)
+    sensors, schedules = build_automation(jobs, everything, view)
+    return dg.Definitions(
+        assets=[*(spec_asset(name, graph) for name in graph.specs),
+                *(memo_asset(node, graph) for node in graph.nodes.values())],
+        asset_checks=asset_checks(graph),
+        resources={
+            "study": study,
+            "store": store,
+            "language_models": language_models,
+            "store_io": StoreIO(store=store),
+        },
+        jobs=[*jobs, everything],
+        sensors=sensors,
+        schedules=schedules,
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

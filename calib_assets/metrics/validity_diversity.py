@@ -1,0 +1,67 @@
+"""Validity and diversity of one decoding configuration (Paper A, section 3)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..decoding import LogitRows, PrefixTrie, TruncationRule
+from ..decoding.rules import check_temperature
+from ..decoding.sweep import evaluate
+
+
+@dataclass(frozen=True)
+class ValidityDiversity:
+    """Exact values of one configuration.
+
+    Attributes:
+        validity: Val = sum of p(y|x) over V, in [0, 1].
+        diversity: Div = exp(H) / |V| with H the entropy of p restricted to V and renormalised; None where no valid
+            sequence can be sampled.
+        sequence_precision: Prec_seq, the share of valid sequences when every step samples uniformly from the
+            retained set; None if the trie has open nodes.
+        sequence_recall: Rec_seq, the share of V whose every token is retained; None if the trie has open nodes.
+        log_validity: ln Val, -inf where no valid sequence can be sampled.
+    """
+
+    validity: float
+    diversity: float | None
+    sequence_precision: float | None
+    sequence_recall: float | None
+    log_validity: float
+
+
+def validity_diversity(
+    trie: PrefixTrie, logits: LogitRows, rule: TruncationRule, temperature: float
+) -> ValidityDiversity:
+    """Exact validity and diversity of one rule at one temperature.
+
+    The same engine as :func:`calib_assets.decoding.sweep`, for a single configuration.
+
+    Args:
+        trie: The valid set.
+        logits: One row of raw logits for each internal node, in the order of ``trie.internal``.
+        rule: The rule with its parameter.
+        temperature: Positive.
+
+    Raises:
+        ValueError: If the temperature is not positive and finite, or the logits do not match the trie.
+
+    >>> from calib_assets.decoding import MinP
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> result = validity_diversity(trie, np.log([[0.4, 0.4, 0.2]]), MinP(0.5), temperature=1.0)
+    >>> round(result.validity, 9), result.sequence_recall
+    (0.8, 1.0)
+    """
+    values, _ = evaluate(trie, logits, np.array([check_temperature(temperature)]), [[rule]])
+    log_validity = float(values.log_validity[0])
+    return ValidityDiversity(
+        validity=min(float(np.exp(log_validity)), 1.0),
+        diversity=_number(min(np.exp(values.entropy[0]) / trie.n_answers, 1.0)),
+        sequence_precision=_number(values.sequence_precision[0]),
+        sequence_recall=_number(values.sequence_recall[0]),
+        log_validity=log_validity,
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,216 @@
+"""What a report is made of: small frozen records that callers fill and :func:`build_report` renders.
+
+Every figure and table names the artifacts that it was computed from by their provenance ids, and an artifact that
+does not exist yet is a :class:`Missing` item, so nothing is without a source and nothing is dropped silently.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from calib_assets.figures.encode import inline_svg
+
+Kind = Literal["text", "count", "share", "number", "flag", "sources"]
+_ID = re.compile(r"[a-z][a-z0-9-]*")
+
+
+def slug(*parts: str) -> str:
+    """An HTML id from names; names that differ only in what an id cannot hold get a digest to stay apart.
+
+    >>> slug("smollm2-135m", "digits-3")
+    'smollm2-135m-digits-3'
+    >>> slug("a b") != slug("a_b")
+    True
+    """
+    text = "-".join(parts)
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if plain == text and plain[:1].isalpha():
+        return plain
+    return f"s-{plain[:48]}-{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:6]}".replace("--", "-")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """One artifact behind some numbers of the report; the fields are those of its manifest.
+
+    Attributes:
+        asset: Asset key, such as ``decoding_sweep``.
+        partition: Partition key, or None for an asset without partitions.
+        fingerprint: Hash of everything that the artifact was computed from.
+        data_version: Hash of its content.
+        code_version: Hash of the code that computed it.
+        run_id: Dagster run that wrote it.
+        produced_at: ISO 8601 time of writing.
+        libraries: Versions of libraries that can change its numbers.
+    """
+
+    asset: str
+    partition: str | None
+    fingerprint: str
+    data_version: str
+    code_version: str
+    run_id: str
+    produced_at: str
+    libraries: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def id(self) -> str:
+        """Short id that figures and tables refer to; it depends on asset and partition only.
+
+        >>> Provenance("a", "m|t", *"fdcrp").id == Provenance("a", "m|t", *"12345").id
+        True
+        """
+        return "p" + hashlib.sha256(f"{self.asset}\x1f{self.partition}".encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A table cell whose value does not exist for a reason that is not "undefined"; shown as ``label``."""
+
+    reason: str
+    label: str = "missing"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table column: ``kind`` decides the digits, ``null_means`` is what the dash of a null cell says.
+
+    Kinds: text; count (whole numbers); share (in [0, 1], never rounded to an end of it); number (4 digits);
+    flag (yes or no); sources (a tuple of provenance ids).
+    """
+
+    label: str
+    kind: Kind = "text"
+    null_means: str = "no value"
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table: ``rows[i][j]`` belongs to ``columns[j]``; None is a null, :class:`Absent` a value that is missing.
+
+    Attributes:
+        id: HTML id, unique in the report.
+        paper: Section or figure of the paper that it is the counterpart of.
+        provenance: Ids of the artifacts that it was computed from.
+        omitted: Rows of the artifact that are not shown; said under the table.
+    """
+
+    id: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    caption: str = ""
+    paper: str = ""
+    provenance: tuple[str, ...] = ()
+    omitted: int = 0
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table {self.id}: a row has {len(row)} cells for {len(self.columns)} columns: {row!r}")
+            for column, cell in zip(self.columns, row, strict=True):
+                if isinstance(cell, float) and math.isnan(cell):
+                    raise ValueError(
+                        f"table {self.id}: column {column.label!r} holds NaN; an undefined value must be null (None)"
+                    )
+
+    @classmethod
+    def from_frame(
+        cls, frame: pl.DataFrame, columns: Mapping[str, Column], *, limit: int = 200, **fields: Any
+    ) -> Self:
+        """A table of the named columns of a frame, in the order of ``columns``; at most ``limit`` rows are shown."""
+        absent = [name for name in columns if name not in frame.columns]
+        if absent:
+            raise ValueError(f"table {fields.get('id')}: the frame lacks {', '.join(absent)}; it has {frame.columns}")
+        return cls(
+            columns=tuple(columns.values()), rows=tuple(frame.select(columns).head(limit).rows()),
+            omitted=max(frame.height - limit, 0), **fields,
+        )
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A picture: inline SVG text (from :func:`calib_assets.figures.inline_svg`) or PNG bytes.
+
+    ``alt`` says what the picture shows to readers who cannot see it; the other fields are those of a table.
+    """
+
+    id: str
+    title: str
+    image: str | bytes
+    alt: str
+    caption: str = ""
+    paper: str = ""
+    provenance: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+        if isinstance(self.image, str) and not self.image.startswith("<svg"):
+            raise ValueError(f"figure {self.id}: text images must be inline SVG beginning with <svg")
+        if isinstance(self.image, str) and re.search(r"<\s*(script|foreignObject|iframe)\b", self.image, re.IGNORECASE):
+            raise ValueError(f"figure {self.id}: the SVG holds active content; draw it with calib_assets.figures")
+        if isinstance(self.image, bytes) and not self.image.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError(f"figure {self.id}: image bytes must be a PNG")
+
+    @classmethod
+    def draw(cls, figure: Figure, *, id: str, title: str, alt: str, **fields: Any) -> Self:
+        """Encode a matplotlib figure as SVG whose ids are its own and whose neutral colours follow the page."""
+        _check_id(id)
+        return cls(id=id, title=title, alt=alt, image=inline_svg(figure, prefix=id, label=alt), **fields)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An artifact that is not there: shown where its figure or table would stand, and counted at the top."""
+
+    asset: str
+    partition: str | None
+    reason: str = "not materialised yet"
+
+
+@dataclass(frozen=True)
+class ReportSection:
+    """A heading with items and subsections, in order; ``intro`` is a plain-text paragraph."""
+
+    id: str
+    title: str
+    items: tuple[ReportFigure | ReportTable | Missing, ...] = ()
+    children: tuple["ReportSection", ...] = ()
+    intro: str = ""
+
+    def __post_init__(self) -> None:
+        _check_id(self.id)
+
+
+@dataclass(frozen=True)
+class Check:
+    """Result of an asset check; ``passed`` is None where it has not run, which is never counted as passed."""
+
+    name: str
+    asset: str
+    partition: str | None
+    passed: bool | None
+    detail: str = ""
+
+
+def sources(*records: Provenance | None) -> tuple[str, ...]:
+    """Ids of the given records in order, without repeats; None stands for an artifact without a manifest."""
+    return tuple(dict.fromkeys(record.id for record in records if record is not None))
+
+
+def flatten(sections: Sequence[ReportSection]) -> list[ReportSection]:
+    """Sections and all their subsections, in reading order."""
+    return [part for section in sections for part in (section, *flatten(section.children))]
+
+
+def _check_id(identifier: str) -> None:
+    if not _ID.fullmatch(identifier):
+        raise ValueError(f"id {identifier!r} must begin with a letter and hold a-z, 0-9 and - only; use slug()")

@@ -1,0 +1,103 @@
+"""Rendering: sections, provenance and configuration in; one HTML file that asks nobody for anything out."""
+
+import base64
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from calib_assets.report.cells import render_cell
+from calib_assets.report.contract import (
+    Check,
+    Missing,
+    Provenance,
+    ReportFigure,
+    ReportSection,
+    ReportTable,
+    flatten,
+)
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Templates of this package; everything is escaped unless this module marks it as safe."""
+    environment = Environment(
+        loader=PackageLoader("calib_assets.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )
+    environment.globals.update(cell=render_cell, picture=_picture, kind_of=lambda item: type(item).__name__)
+    return environment
+
+
+def build_report(
+    sections: Sequence[ReportSection],
+    provenance: Sequence[Provenance],
+    configuration: str,
+    title: str,
+    *,
+    headline: ReportTable | None = None,
+    checks: Sequence[Check] = (),
+    summary: str = "",
+    generated_at: str | None = None,
+) -> str:
+    """The report as HTML text; equal arguments give equal text.
+
+    Args:
+        sections: Content in reading order.
+        provenance: Every artifact that a figure or table refers to, and any other worth listing.
+        configuration: The study file as written; shown verbatim.
+        title: Heading of the page and title of the document.
+        headline: Table shown first.
+        checks: Asset-check results; a check that did not run is shown as such.
+        summary: One plain-text paragraph under the title.
+        generated_at: Time to print under the title; None prints none, which keeps the text reproducible.
+
+    Raises:
+        ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one artifact is
+            listed with two different manifests.
+    """
+    known: dict[str, Provenance] = {}
+    for record in provenance:
+        if known.setdefault(record.id, record) != record:
+            raise ValueError(f"{record.asset} [{record.partition}] is listed with two different manifests")
+    every = flatten(sections)
+    items = [item for section in every for item in section.items]
+    shown = [item for item in items if not isinstance(item, Missing)] + ([headline] if headline else [])
+    _check_unique([section.id for section in every] + [item.id for item in shown])
+    for item in shown:
+        _check_sources(item, known)
+    script, style = (_environment().get_template(name).render() for name in ("sort.js", "style.css"))
+    return _environment().get_template("report.html").render(
+        title=title, summary=summary, generated_at=generated_at, headline=headline, sections=sections, checks=checks,
+        provenance=sorted(known.values(), key=lambda record: (record.asset, record.partition or "")),
+        records=known, configuration=configuration, style=Markup(style), script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        missing=[item for item in items if isinstance(item, Missing)],
+        verdicts=Counter(check.passed for check in checks),
+    )
+
+
+def _check_unique(identifiers: list[str]) -> None:
+    twice = sorted(name for name, count in Counter(identifiers).items() if count > 1)
+    if twice:
+        raise ValueError(f"these ids are used more than once in the report: {', '.join(twice)}")
+
+
+def _check_sources(item: ReportFigure | ReportTable, known: dict[str, Provenance]) -> None:
+    cells = set()
+    if isinstance(item, ReportTable):
+        places = [place for place, column in enumerate(item.columns) if column.kind == "sources"]
+        cells = {source for row in item.rows for place in places for source in row[place] or ()}
+    unknown = sorted({*item.provenance, *cells} - set(known))
+    if unknown:
+        raise ValueError(f"{item.id} refers to provenance that is not listed: {', '.join(unknown)}")
+
+
+def _picture(figure: ReportFigure) -> Markup:
+    if isinstance(figure.image, str):
+        return Markup(figure.image)
+    data = base64.b64encode(figure.image).decode()
+    return Markup('<img src="data:image/png;base64,{}" alt="{}">').format(Markup(data), figure.alt)

@@ -1,0 +1,163 @@
+"""Code versions: a hash of an asset's code and of all project code that it reaches.
+
+The hash covers the syntax tree, without comments, docstrings and formatting, of a function and, transitively, of every
+project function, class and constant that it names: rewording a docstring changes nothing, editing a helper's constant
+changes exactly its users. Names are followed through the syntax tree (annotations count as uses, so a parameter typed
+``PrefixTrie`` reaches that class). What this cannot see is dynamic dispatch: an asset declares such code itself
+(``dispatches``), and library upgrades by naming the libraries (``libraries``).
+"""
+
+import ast
+import dataclasses
+import hashlib
+import inspect
+import textwrap
+import types
+
+import numpy as np
+
+PROJECT = ("calib_assets", "resources", "jobs")
+# Plumbing: it moves results and decides when to compute, but never what; else any edit here would stale everything.
+PLUMBING = ("calib_assets.staleness", "calib_assets.figures.encode")
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def code_version(*roots: object) -> str:
+    """16 hexadecimal digits that change when, and only when, the reachable code changes.
+
+    Args:
+        roots: Functions or classes.
+
+    Returns:
+        Hash over :func:`code_parts`.
+    """
+    parts = code_parts(*roots)
+    text = "\n".join(f"{name}={parts[name]}" for name in sorted(parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_parts(*roots: object) -> dict[str, str]:
+    """Qualified name -> short hash, for every function, class and constant that ``roots`` reach.
+
+    The planner compares two of these to say *which* function changed.
+
+    Raises:
+        TypeError: If a root has no readable source.
+    """
+    parts: dict[str, str] = {}
+    pending = [inspect.unwrap(root) if callable(root) else root for root in roots]
+    seen: set[int] = set()
+    while pending:
+        item = pending.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        tree = _tree(item)
+        parts[_name(item)] = _short_hash(ast.unparse(_stripped(tree)))
+        for name, value in _reached(item, tree):
+            value = inspect.unwrap(value) if callable(value) else value  # lru_cache and the like
+            if isinstance(value, types.FunctionType | type):
+                if _in_project(value):
+                    pending.append(value)
+            else:
+                constant = _constant(value, pending)
+                if constant is not None:
+                    parts[f"{_name(item)}:{name}"] = _short_hash(constant)
+    return parts
+
+
+def _tree(item: object) -> ast.AST:
+    try:
+        source = inspect.getsource(item)
+    except (OSError, TypeError) as error:
+        raise TypeError(f"{item!r} has no readable source, so its code version is unknown") from error
+    return ast.parse(textwrap.dedent(source)).body[0]
+
+
+def _stripped(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(
+                first.value.value, str
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def _reached(item: object, tree: ast.AST):
+    """(dotted name, object) for every global, closure variable and module attribute that the code names."""
+    space = _namespace(item)
+    for node in ast.walk(tree):
+        chain = _chain(node)
+        if not chain or chain[0] not in space:
+            continue
+        value, used = space[chain[0]], 1
+        while used < len(chain) and isinstance(value, types.ModuleType) and hasattr(value, chain[used]):
+            value, used = getattr(value, chain[used]), used + 1
+        if not isinstance(value, types.ModuleType):
+            yield ".".join(chain[:used]), value
+
+
+def _chain(node: ast.AST) -> list[str]:
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
+
+
+def _namespace(item: object) -> dict[str, object]:
+    if isinstance(item, type):
+        return vars(inspect.getmodule(item))
+    names = dict(item.__globals__)
+    for name, cell in zip(item.__code__.co_freevars, item.__closure__ or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # a closure variable that is not bound yet
+            continue
+    return names
+
+
+def _in_project(item: object) -> bool:
+    module = getattr(item, "__module__", None) or ""
+    if any(module == name or module.startswith(name + ".") for name in PLUMBING):
+        return False
+    return module.split(".")[0] in PROJECT
+
+
+def _constant(value: object, pending: list) -> str | None:
+    """Text of plain data, or None; project code inside containers and behind instances is queued.
+
+    Containers are matched by exact type: a subclass of dict is a registry, which is dynamic dispatch (module
+    docstring), so that adding a rule to ``RULES`` does not touch the assets that do not use it.
+    """
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, np.ndarray):
+        return f"array({value.dtype}, {value.shape}, {hashlib.sha256(value.tobytes()).hexdigest()})"
+    if type(value) in (list, tuple):
+        return f"({', '.join(_constant(part, pending) or '' for part in value)})"
+    if type(value) in (set, frozenset):
+        return f"{{{', '.join(sorted(_constant(part, pending) or '' for part in value))}}}"
+    if type(value) is dict:
+        return _constant(list(value.items()), pending)
+    if isinstance(value, types.FunctionType | type):
+        if _in_project(value):
+            pending.append(inspect.unwrap(value))
+        return f"{value.__module__}.{value.__qualname__}"
+    if _in_project(type(value)) and not isinstance(value, dict):
+        pending.append(type(value))
+        if dataclasses.is_dataclass(value):
+            fields = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+            return _constant(fields, pending)
+    return None
+
+
+def _name(item: object) -> str:
+    return f"{item.__module__}.{item.__qualname__}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

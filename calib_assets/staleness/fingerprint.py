@@ -1,0 +1,54 @@
+"""Fingerprints: a strict hash of plain data. What cannot be serialized without doubt is refused."""
+
+import hashlib
+import json
+import math
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys and no spaces, for hashing.
+
+    Args:
+        value: None, bool, int, finite float, str, and lists, tuples and string-keyed dicts of these.
+
+    Raises:
+        TypeError: For anything else (a Path, a set, an object): the message names the place and type. A default
+            such as ``str(value)`` would hash a memory address or a machine's path.
+        ValueError: For NaN and infinities, which JSON cannot hold.
+    """
+    _refuse(value, "value")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: object) -> str:
+    """First 16 hexadecimal digits of SHA-256 of :func:`canonical_json`.
+
+    Examples:
+        >>> digest({"b": 1, "a": [1.0, None]}) == digest({"a": (1.0, None), "b": 1})
+        True
+        >>> digest(1) == digest(1.0), digest("1") == digest(1)
+        (False, False)
+    """
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def _refuse(value: object, place: str) -> None:
+    if value is None or isinstance(value, bool | int | str):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{place} is {value}, which has no canonical form; leave it out or use null")
+        return
+    if isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse(item, f"{place}[{index}]")
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{place} has the key {key!r} of type {type(key).__name__}; keys must be strings")
+            _refuse(item, f"{place}.{key}")
+        return
+    raise TypeError(
+        f"{place} is a {type(value).__name__}, which a fingerprint refuses; turn it into numbers, text, lists or dicts"
+    )

@@ -1,0 +1,221 @@
+"""Compute one (asset, cell), or find that nothing needs computing. No Dagster here: its layer only calls this."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from calib_assets.staleness.content import artifact_digest, bytes_digest, table_digest
+from calib_assets.staleness.graph import Cell, cell_name
+from calib_assets.staleness.identity import Context, fingerprint, identity, library_version
+from calib_assets.staleness.manifest import Manifest
+from calib_assets.staleness.store import parquet_bytes
+
+PREVIEW = "preview.png"
+PROVENANCE_LIBRARIES = ("calib-assets", "dagster", "numpy", "polars", "scipy", "torch", "transformers")
+
+
+class UpstreamMissing(RuntimeError):
+    """An asset was launched before what it reads; the text names the upstream and the remedy."""
+
+
+@dataclass
+class Result:
+    """What an asset's body returns.
+
+    Attributes:
+        tables: Name -> table; stored as ``<name>.parquet``.
+        files: File name -> bytes (figures, pages).
+        written: File name -> {"bytes", "sha256"} of files that the body itself wrote into its folder.
+        written_digest: Content digest of those files (required when ``written`` is not empty).
+        numbers: Key numbers for people: shown in the UI and in the report, never identity.
+    """
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    written: dict[str, dict] = field(default_factory=dict)
+    written_digest: str = ""
+    numbers: dict[str, float | int | str | None] = field(default_factory=dict)
+
+
+@dataclass
+class Run:
+    """What an asset's body is given.
+
+    Attributes:
+        context: Graph, study, store.
+        key, cell: What is being computed.
+        folder: Where a body may write large files itself; the same folder after an interruption.
+        fingerprint: Of this computation; a resumable cache keys its parts with it.
+        tools: Services by name (``language_models``), so that tests and deployments can swap them.
+        log: Called with one line of progress.
+    """
+
+    context: Context
+    key: str
+    cell: Cell
+    folder: Path
+    fingerprint: str
+    tools: dict[str, object]
+    log: Callable[[str], None]
+
+    def slice(self, spec: str) -> dict:
+        """One slice of the study: the one that belongs to this cell.
+
+        Raises:
+            LookupError: If the asset does not depend on that spec asset: what a body reads without saying so would
+                be missing from its identity.
+        """
+        self._require(spec)
+        (cell,) = self.upstream_cells(spec)
+        return self.context.slicer(self.context.study, spec, cell)
+
+    def row(self, axis: str) -> object:
+        """The study's row of this cell's model or task (needs ``model_spec`` or ``task_spec`` as a dependency)."""
+        self._require(f"{axis}_spec")
+        return getattr(self.context.study, axis)(self.coordinates[axis])
+
+    def _require(self, spec: str) -> None:
+        if spec not in self.context.graph.nodes[self.key].deps:
+            raise LookupError(f"{self.key} reads {spec} without depending on it; add {spec!r} to its deps")
+
+    @property
+    def coordinates(self) -> dict[str, str]:
+        """Axis -> value of this cell."""
+        return dict(zip(self.context.graph.axes(self.key), self.cell, strict=True))
+
+    @property
+    def model(self) -> str:
+        """Name of the model of this cell."""
+        return self.coordinates["model"]
+
+    @property
+    def task(self) -> str:
+        """Name of the task of this cell."""
+        return self.coordinates["task"]
+
+    def upstream_cells(self, dep: str) -> list[Cell]:
+        """Cells of one upstream asset that this cell reads (one, or a fan-in in the study's order)."""
+        pairs = self.context.graph.upstream(self.key, self.cell, self.context.study)
+        return [cell for name, cell in pairs if name == dep]
+
+    def table(self, dep: str, name: str | None = None) -> pl.DataFrame:
+        """A table of an upstream asset (named as the asset unless given).
+
+        A fan-in is stacked, with the columns ``model`` and ``task`` in front for the axes that it runs over.
+        """
+        cells, own = self.upstream_cells(dep), self.context.graph.axes(self.key)
+        extra = [axis for axis in self.context.graph.axes(dep) if axis not in own]
+        tables = []
+        for cell in cells:
+            table = self.context.store.table(dep, cell, name or dep)
+            labels = dict(zip(self.context.graph.axes(dep), cell, strict=True))
+            front = [pl.lit(labels[axis]).alias(axis) for axis in extra]
+            tables.append(table.select(*front, *(c for c in table.columns if c not in extra)) if front else table)
+        return pl.concat(tables, how="vertical_relaxed") if len(tables) > 1 else tables[0]
+
+    def upstream_folder(self, dep: str) -> Path:
+        """Folder of the upstream result in use (for memory-mapped files)."""
+        (cell,) = self.upstream_cells(dep)
+        manifest = self.context.store.current(dep, cell)
+        return self.context.store.folder(dep, cell, manifest.fingerprint)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a launch ended: ``hit`` (nothing done), ``restored`` (an earlier result is in use again), ``computed``."""
+
+    status: str
+    manifest: Manifest
+
+
+def materialize(
+    context: Context,
+    key: str,
+    cell: Cell,
+    *,
+    tools: dict[str, object],
+    log: Callable[[str], None],
+    run_id: str = "",
+    force: bool = False,
+) -> Outcome:
+    """Bring one (asset, cell) up to date, doing no work that has been done.
+
+    Args:
+        tools: Services that bodies may use; constructing them must be cheap (a model loads when first asked).
+        force: Compute even if a result with this fingerprint exists.
+
+    Raises:
+        UpstreamMissing: If an upstream asset has no result.
+    """
+    found = None if force else _stored(context, key, cell)
+    if found is not None:
+        return found
+    with context.store.lock(key, cell, waiting=log):
+        # Another run may have computed it while this one waited.
+        found = None if force else _stored(context, key, cell)
+        if found is not None:
+            return found
+        _require_upstream(context, key, cell)
+        return _compute(context, key, cell, tools, log, run_id)
+
+
+def _stored(context: Context, key: str, cell: Cell) -> Outcome | None:
+    expected = fingerprint(key, cell, identity(context, key, cell))
+    current = context.store.current(key, cell)
+    if current is not None and current.fingerprint == expected and context.store.damage(current) is None:
+        return Outcome("hit", current)
+    earlier = context.store.complete(key, cell, expected)
+    if earlier is None:
+        return None
+    context.store.publish(earlier)
+    return Outcome("restored", earlier)
+
+
+def _require_upstream(context: Context, key: str, cell: Cell) -> None:
+    missing = [
+        f"{dep}[{cell_name(dep_cell)}]" if dep_cell else dep
+        for dep, dep_cell in context.graph.upstream(key, cell, context.study)
+        if dep not in context.graph.specs and context.store.current(dep, dep_cell) is None
+    ]
+    if missing:
+        raise UpstreamMissing(
+            f"{key}[{cell_name(cell)}] reads {', '.join(missing[:5])}, which has no result; "
+            "materialize it first, or run `calib-assets refresh`, which goes upstream first"
+        )
+
+
+def _compute(context, key, cell, tools, log, run_id) -> Outcome:
+    inputs = identity(context, key, cell)
+    mark = fingerprint(key, cell, inputs)
+    folder = context.store.folder(key, cell, mark)
+    started = time.monotonic()
+    node = context.graph.nodes[key]
+    result = node.body(Run(context, key, cell, folder, mark, tools, log))
+    seconds = time.monotonic() - started
+    payload = {f"{name}.parquet": parquet_bytes(table) for name, table in result.tables.items()} | result.files
+    if node.preview is not None:
+        payload[PREVIEW] = node.preview(result)
+    files = context.store.write_files(key, cell, mark, payload) | result.written
+    parts = {f"{name}.parquet": table_digest(table) for name, table in result.tables.items()}
+    parts |= {name: bytes_digest(data) for name, data in result.files.items()}
+    if result.written:
+        parts["written"] = result.written_digest
+    manifest = Manifest(
+        asset=key,
+        cell=cell,
+        fingerprint=mark,
+        data_version=artifact_digest(parts),
+        inputs=inputs,
+        files=files,
+        numbers={f"{name} rows": table.height for name, table in result.tables.items()} | result.numbers,
+        run_id=run_id,
+        produced_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        libraries={name: library_version(name) for name in PROVENANCE_LIBRARIES},
+    )
+    context.store.publish(manifest)
+    return Outcome("computed", manifest)

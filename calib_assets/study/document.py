@@ -1,0 +1,360 @@
+"""The study file as validated data: what may be written in ``studies/*.yaml``, and nothing else.
+
+Rows of data, never code: a model, a task, a judge or an encoder is one row. Fields are *identity* (they change
+numbers) unless their description says *circumstance* (device, paths, shard sizes) or *presentation*; only identity
+reaches a fingerprint, through ``calib_assets.study.slices``. Belongs here: types, ranges, cross references.
+Does not belong here: reading files (``load``) or expanding answers (``answers``).
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Strict, Tag, field_validator, model_validator
+
+from calib_assets.decoding import RULES, DecodingGrid
+
+KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+MOVING_REVISIONS = {"main", "master", "HEAD", "latest"}
+
+
+class Row(BaseModel):
+    """Base of every row: unknown fields are errors, values are not coerced, instances are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _key(value: str) -> str:
+    # Dagster validates nothing here and breaks on '|', ',' and '...' (they separate keys and ranges).
+    if not KEY.match(value) or "..." in value:
+        raise ValueError(
+            "a name becomes a partition key and a folder: it needs letters, digits, '.', '_' or '-' and must begin "
+            "with a letter or digit; write for example 'llama-3.1-8b'"
+        )
+    return value
+
+
+# YAML has lists where a frozen document has tuples; their items stay strict.
+Texts = Annotated[tuple[str, ...], Strict(False)]
+Numbers = Annotated[tuple[float, ...], Strict(False)]
+Parameters = Annotated[tuple[int | float | None, ...], Strict(False)]
+Name = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class HubSource(Row):
+    """A model on the Hugging Face hub, at one fixed revision."""
+
+    id: str = Field(description="hub id, `organisation/name`")
+    revision: str = Field(min_length=1, description="commit hash or tag; a moving branch is refused")
+
+    @field_validator("revision")
+    @classmethod
+    def _fixed(cls, value: str) -> str:
+        if value in MOVING_REVISIONS:
+            raise ValueError(
+                "a branch moves, so a cached result would not say which weights made it; write the commit hash "
+                "shown on the model's hub page"
+            )
+        return value
+
+
+class PackageSource(Row):
+    """A GGUF file that an installed Python package carries."""
+
+    package: str = Field(description="name of the installed distribution")
+    file: str = Field(description="file name or glob inside the distribution; it must match one file")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="expected checksum of the file")
+
+
+class LocalSource(Row):
+    """A directory in Hugging Face format, or one GGUF file, on this machine."""
+
+    path: str
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="expected checksum (one file)")
+
+
+class MarkovSource(Row):
+    """A first-order Markov chain from a JSON file: a model whose answers are known in closed form."""
+
+    markov: str = Field(description="path of the JSON file (relative to the study file)")
+
+
+def _source_kind(value: object) -> str | None:
+    """Which kind of source a mapping means, so that its errors speak of that kind only."""
+    fields = value if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else {}
+    kinds = {"id": "HubSource", "package": "PackageSource", "path": "LocalSource", "markov": "MarkovSource"}
+    return next((kinds[field] for field in kinds if field in fields), None)
+
+
+_UNKNOWN_SOURCE = {
+    "custom_error_type": "unknown_source",
+    "custom_error_message": "a source needs one of the fields `id` (hub), `package`, `path` or `markov`",
+}
+WeightsSource = Annotated[
+    Annotated[HubSource, Tag("HubSource")] | Annotated[PackageSource, Tag("PackageSource")] | Annotated[LocalSource, Tag("LocalSource")],
+    Discriminator(_source_kind, **_UNKNOWN_SOURCE),
+]
+Source = Annotated[
+    Annotated[HubSource, Tag("HubSource")]
+    | Annotated[PackageSource, Tag("PackageSource")]
+    | Annotated[LocalSource, Tag("LocalSource")]
+    | Annotated[MarkovSource, Tag("MarkovSource")],
+    Discriminator(_source_kind, **_UNKNOWN_SOURCE),
+]
+
+
+class ModelRow(Row):
+    """One language model."""
+
+    name: Name
+    source: Source
+    variant: Literal["base", "instruct", "sft", "dpo", "rl", "think"] = Field(
+        description="`base` gets a task's completion prompt; every other variant its chat prompt"
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    chat_template: str = Field(default="default", description="`default` (the tokenizer's), or a Jinja template")
+    system_prompt: str | None = None
+    answer_prefix: str | None = Field(default=None, description="text put after the generation prompt")
+    thinking: bool | None = Field(default=None, description="`enable_thinking` of templates that know it")
+    bos: Literal["auto", "always", "never"] = "auto"
+    parity: Literal["canopy"] | None = Field(default=None, description="`canopy`: the paper's second BOS")
+    family: str = Field(default="", description="presentation: family in figures")
+    size: float | None = Field(default=None, gt=0, description="presentation: parameters in billions")
+    pair: str | None = Field(default=None, description="name of the base (or instruct) counterpart")
+    licence: str = Field(default="", description="presentation: licence note for the report")
+
+    _name = field_validator("name")(_key)
+
+
+class ExactTask(Row):
+    """What every exact task has: a prompt for chat models, one for base models, and how answers are spelled."""
+
+    name: Name
+    prompt: str = Field(min_length=1, description="user message for models with a chat template")
+    completion: str = Field(min_length=1, description="text that a base model continues")
+    lead: str = Field(default=" ", description="text between `completion` and the answer (base models only)")
+    terminated: bool = Field(default=False, description="the sequence must also end (EOS or end of turn)")
+    tokenizations: Literal["canonical", "all"] = "canonical"
+    max_nodes: int = Field(default=20_000, ge=1, description="`all`: contexts scored at the most")
+    unexplored_mass: float = Field(default=1e-4, ge=0, lt=1, description="`all`: stop when this little is open")
+
+    _name = field_validator("name")(_key)
+
+    @field_validator("completion")
+    @classmethod
+    def _no_trailing_space(cls, value: str) -> str:
+        if value != value.rstrip(" "):
+            raise ValueError(
+                "it ends in a space, which tokenizers glue to the next word; end it without one and put the space "
+                "into `lead`"
+            )
+        return value
+
+
+class DigitsTask(ExactTask):
+    """`length` random digits: V = {0..9}^length (Paper A §5.2)."""
+
+    kind: Literal["digits"]
+    length: int = Field(ge=1, le=5)
+    separator: str = ", "
+
+
+class DigitSumTask(DigitsTask):
+    """`length` digits that add up to `total` (Paper A §5.2, sum-constrained)."""
+
+    kind: Literal["digit_sum"]
+    total: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _reachable(self):
+        if self.total > 9 * self.length:
+            raise ValueError(f"{self.length} digits add up to {9 * self.length} at the most; lower `total`")
+        return self
+
+
+class ListTask(ExactTask):
+    """One of a finite list of answers, written in the study file or in a text file with one answer a line."""
+
+    kind: Literal["list"]
+    answers: Texts | None = None
+    answers_file: str | None = Field(default=None, description="path relative to the study file")
+
+    @model_validator(mode="after")
+    def _one_list(self):
+        if (self.answers is None) == (self.answers_file is None):
+            raise ValueError("give `answers` or `answers_file`, one of the two")
+        return self
+
+
+class TemperatureRange(Row):
+    """`count` temperatures from `start` to `stop`, evenly spaced (`linear`) or in ratio (`log`)."""
+
+    start: float = Field(gt=0, allow_inf_nan=False)
+    stop: float = Field(gt=0, allow_inf_nan=False)
+    count: int = Field(ge=2, le=200)
+    spacing: Literal["linear", "log"] = "linear"
+
+    def values(self) -> tuple[float, ...]:
+        """The temperatures, rounded to 6 significant digits so that a range equals the list it prints as."""
+        steps = [index / (self.count - 1) for index in range(self.count)]
+        if self.spacing == "linear":
+            raw = [self.start + (self.stop - self.start) * step for step in steps]
+        else:
+            raw = [self.start * (self.stop / self.start) ** step for step in steps]
+        return tuple(float(f"{value:.6g}") for value in raw)
+
+
+class Decoding(Row):
+    """The decoding grid, the validity floors and the temperatures at which sequences are listed."""
+
+    temperatures: Annotated[
+        Annotated[Numbers, Tag("list")] | Annotated[TemperatureRange, Tag("range")],
+        Discriminator(lambda value: "range" if isinstance(value, dict | TemperatureRange) else "list"),
+    ]
+    rules: Literal["default"] | dict[str, Literal["default"] | Parameters] = Field(
+        default="default", description="`default`: every registered rule with its own grid"
+    )
+    validity_floors: Numbers = Field(default=(0.5, 0.8, 0.9, 0.95), min_length=1)
+    sequence_temperatures: Numbers = Field(default=(0.5, 1.0, 1.5, 2.0), min_length=1)
+
+    @field_validator("rules", mode="after")
+    @classmethod
+    def _known(cls, value):
+        if isinstance(value, dict):
+            for name in value:
+                if name not in RULES:
+                    raise ValueError(f"unknown rule {name!r}; registered rules are {', '.join(sorted(RULES))}")
+        return value
+
+    @field_validator("validity_floors")
+    @classmethod
+    def _floors(cls, value):
+        for floor in value:
+            if not 0 < floor <= 1:
+                raise ValueError(f"a validity floor is a probability in (0, 1], not {floor}; write for example 0.8")
+        return value
+
+    @field_validator("sequence_temperatures")
+    @classmethod
+    def _positive(cls, value):
+        for temperature in value:
+            if not temperature > 0:
+                raise ValueError(f"temperature {temperature} is not a distribution; write a positive number")
+        return value
+
+    @model_validator(mode="after")
+    def _grid_is_valid(self):
+        self.grid()
+        return self
+
+    def grid(self) -> DecodingGrid:
+        """The grid that the sweep runs; every parameter has been checked by its own rule."""
+        temperatures = self.temperatures
+        if isinstance(temperatures, TemperatureRange):
+            temperatures = temperatures.values()
+        default = DecodingGrid.default(temperatures)
+        if self.rules == "default":
+            return default
+        rules = {
+            name: default.rules[name] if values == "default" else values for name, values in self.rules.items()
+        }
+        return DecodingGrid(temperatures=temperatures, rules=rules)
+
+
+class LogitFits(Row):
+    """Which conditionals get a piecewise fit (App. I): the root, and a seeded draw of the others."""
+
+    conditionals: int = Field(default=12, ge=1, le=500)
+    seed: int = 0
+
+
+class JudgeRow(Row):
+    """One judge (used by the order study)."""
+
+    name: Name
+    kind: Literal["llm", "verifier", "local"]
+    model: str | None = None
+    endpoint: str | None = Field(default=None, description="circumstance: base URL of an OpenAI-compatible server")
+    api_key_env: str | None = Field(default=None, description="name of the environment variable, never the key")
+    rubric: str = "validity-v1"
+    threshold: int = Field(default=99, ge=0, le=100)
+
+    _name = field_validator("name")(_key)
+
+
+class EmbedderRow(Row):
+    """The sentence encoder (used by the canopy study)."""
+
+    name: Name
+    source: WeightsSource
+    document_prefix: str = ""
+
+    _name = field_validator("name")(_key)
+
+
+class Storage(Row):
+    """Where artifacts live (circumstance). `CALIB_STORE` overrides it."""
+
+    root: str = Field(default=".store", description="folder, relative to the working folder")
+
+
+class Budgets(Row):
+    """Limits checked before any work starts."""
+
+    trie_nodes: int = Field(default=50_000, ge=1, description="contexts scored per model and task, at the most")
+    disk_gb: float = Field(default=50.0, gt=0, description="size of one logit cache, at the most")
+
+
+Task = Annotated[DigitsTask | DigitSumTask | ListTask, Field(discriminator="kind")]
+
+
+class Study(Row):
+    """One study: everything that determines its numbers, in one document."""
+
+    name: Name
+    title: str
+    description: str = ""
+    models: Annotated[tuple[ModelRow, ...], Strict(False)] = Field(min_length=1)
+    tasks: Annotated[tuple[Task, ...], Strict(False)] = Field(min_length=1)
+    decoding: Decoding
+    logit_fits: LogitFits = LogitFits()
+    judges: Annotated[tuple[JudgeRow, ...], Strict(False)] = ()
+    embedder: EmbedderRow | None = None
+    storage: Storage = Storage()
+    budgets: Budgets = Budgets()
+
+    _name = field_validator("name")(_key)
+
+    @field_validator("models", "tasks", "judges")
+    @classmethod
+    def _unique(cls, rows):
+        names = [row.name for row in rows]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the name {name!r} is used {names.count(name)} times; give each row its own name")
+        return rows
+
+    @model_validator(mode="after")
+    def _pairs_exist(self):
+        names = {row.name for row in self.models}
+        for row in self.models:
+            if row.pair is not None and row.pair not in names:
+                raise ValueError(
+                    f"model {row.name!r} names {row.pair!r} as its pair, which is not a model of this study; "
+                    f"models are {', '.join(sorted(names))}"
+                )
+        return self
+
+    def model(self, name: str) -> ModelRow:
+        """The model row called `name`; KeyError names the models there are."""
+        return _by_name(self.models, name, "model")
+
+    def task(self, name: str) -> DigitsTask | DigitSumTask | ListTask:
+        """The task row called `name`; KeyError names the tasks there are."""
+        return _by_name(self.tasks, name, "task")
+
+
+def _by_name(rows, name: str, what: str):
+    for row in rows:
+        if row.name == name:
+            return row
+    raise KeyError(f"unknown {what} {name!r}; this study has {', '.join(row.name for row in rows)}")

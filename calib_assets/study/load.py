@@ -1,0 +1,225 @@
+"""Read a study file and say everything that is wrong with it, before any work starts."""
+
+import difflib
+import os
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from calib_assets.study.answers import AnswerProblem, answers_of
+from calib_assets.study.document import Study
+from calib_assets.study.errors import Problem, StudyError
+
+DEFAULT_STUDY = "studies/demo.yaml"
+STUDY_VARIABLE = "CALIB_STUDY"
+
+
+def study_path(path: str | None = None) -> Path:
+    """The study file in use: the argument, else the variable ``CALIB_STUDY``, else ``studies/demo.yaml``."""
+    return Path(path or os.environ.get(STUDY_VARIABLE) or DEFAULT_STUDY)
+
+
+def load_study(path: str | Path) -> Study:
+    """Read, validate and cross-check one study file.
+
+    Args:
+        path: The YAML file; relative paths inside it are relative to its folder.
+
+    Returns:
+        The validated study, with the answers of every list task checked too.
+
+    Raises:
+        StudyError: Naming file, line, field, value and remedy of every problem.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        remedy = f"name an existing study file, or set {STUDY_VARIABLE}"
+        raise StudyError(str(path), [Problem("file", None, error.strerror or str(error), remedy)]) from error
+    data, lines = _parse(str(path), text)
+    if not isinstance(data, dict):
+        problem = Problem("file", data, "a study is a mapping of fields", "begin with `name:`, `title:`, `models:`")
+        raise StudyError(str(path), [problem])
+    try:
+        study = Study.model_validate(data)
+    except ValidationError as error:
+        problems = [_problem(item, data, lines) for item in _without_echoes(error.errors())]
+        raise StudyError(str(path), problems) from None
+    study = study.model_copy(update={"models": tuple(_anchor_model(row, path) for row in study.models)})
+    study = study.model_copy(update={"tasks": tuple(_anchor_task(row, path) for row in study.tasks)})
+    problems = []
+    for index, task in enumerate(study.tasks):
+        try:
+            answers_of(task)
+        except AnswerProblem as error:
+            place = ("tasks", index, error.field)
+            field = f"tasks[{index}] ({task.name}).{error.field}"
+            problems.append(Problem(field, error.value, error.message, error.remedy, _line(lines, place)))
+    if problems:
+        raise StudyError(str(path), problems)
+    return study
+
+
+def _anchor_model(row, path: Path):
+    """Paths in a study file are relative to the file, so that a study can be run from anywhere."""
+    for field in ("path", "markov"):
+        value = getattr(row.source, field, None)
+        if value is not None:
+            anchored = str((path.parent / value).resolve())
+            row = row.model_copy(update={"source": row.source.model_copy(update={field: anchored})})
+    return row
+
+
+def _anchor_task(row, path: Path):
+    value = getattr(row, "answers_file", None)
+    if value is None:
+        return row
+    return row.model_copy(update={"answers_file": str((path.parent / value).resolve())})
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; here the second is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} appears twice in one mapping; remove one", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(file: str, text: str):
+    try:
+        root = yaml.compose(text, Loader=_UniqueKeys)
+        data = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        message = getattr(error, "problem", None) or str(error)
+        problem = Problem("file", None, message, "correct the YAML", mark.line + 1 if mark else None)
+        raise StudyError(file, [problem]) from None
+    lines: dict[tuple, int] = {}
+    if root is not None:
+        _index(root, (), lines)
+    return data, lines
+
+
+def _index(node, place: tuple, lines: dict[tuple, int]) -> None:
+    lines[place] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            _index(value, (*place, key.value), lines)
+            lines[(*place, key.value)] = key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _index(value, (*place, index), lines)
+
+
+def _line(lines: dict[tuple, int], place: tuple) -> int | None:
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place)
+
+
+def _problem(item: dict, data: dict, lines: dict[tuple, int]) -> Problem:
+    place, value = _real_place(item["loc"], data)
+    field, node = "", data
+    for part in place:
+        field += f"[{part}]" if isinstance(part, int) else (f".{part}" if field else str(part))
+        node = node[part] if _has(node, part) else None
+        if isinstance(part, int) and isinstance(node, dict) and isinstance(node.get("name"), str):
+            field += f" ({node['name']})"
+    message, remedy = item["msg"].removeprefix("Value error, "), "correct the value"
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        message, value = "unknown field", None
+        allowed = _siblings(item["loc"])
+        near = difflib.get_close_matches(str(place[-1]), allowed, n=1)
+        remedy = f"did you mean `{near[0]}`?" if near else "remove it"
+        if allowed:
+            remedy += f" (fields here: {', '.join(sorted(allowed))})"
+    elif kind == "missing":
+        message, value, remedy = "required field is missing", None, "add it"
+    elif kind == "union_tag_invalid":
+        value = value.get("kind") if isinstance(value, dict) else value
+        field, message = f"{field}.kind", "unknown kind of task"
+        remedy = f"write one of {item['ctx']['expected_tags']}"
+    elif kind == "union_tag_not_found":
+        field, value, message = f"{field}.kind", None, "required field is missing"
+        remedy = "write digits, digit_sum or list"
+    elif kind == "unknown_source":
+        remedy = "write for example {id: organisation/name, revision: <commit>}"
+    elif kind.startswith("literal_error"):
+        message, remedy = "not an allowed value", f"write {item['ctx']['expected']}"
+    elif kind == "value_error":
+        message, _, tail = message.partition("; ")
+        remedy = tail or remedy
+        value = value if not isinstance(value, dict | list) else None
+    elif kind.endswith("_type") or kind.endswith("_parsing"):
+        message, remedy = "wrong type", item["msg"][0].lower() + item["msg"][1:]
+    elif "than" in kind or kind in {"finite_number", "too_short", "string_too_short", "string_pattern_mismatch"}:
+        message, remedy = "out of range", item["msg"][0].lower() + item["msg"][1:]
+    return Problem(field or "file", value, message, remedy, _line(lines, place))
+
+
+def _has(node, part) -> bool:
+    if isinstance(node, dict):
+        return part in node
+    return isinstance(node, list) and isinstance(part, int) and part < len(node)
+
+
+def _real_place(loc: tuple, data):
+    """Drop the parts of a pydantic location that name a union member rather than a place in the file."""
+    place, node = [], data
+    for index, part in enumerate(loc):
+        last = index == len(loc) - 1
+        if _has(node, part):
+            place.append(part)
+            node = node[part]
+        elif last and isinstance(node, dict) and isinstance(part, str) and part.islower() and part.isidentifier():
+            # a missing field (or a task kind, which is also lower case: those are not last)
+            place.append(part)
+            node = None
+    return tuple(place), node
+
+
+def _siblings(loc: tuple) -> list[str]:
+    """Names of the fields allowed where an unknown one stands, by walking the document's own schema."""
+    schema = Study.model_json_schema()
+    node = schema
+    for part in loc[:-1]:
+        node = _resolve(schema, node)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            options = [_resolve(schema, option) for option in node.get("oneOf", []) + node.get("anyOf", [])]
+            wanted = [
+                option
+                for option in options
+                if option.get("title") == part or option.get("properties", {}).get("kind", {}).get("const") == part
+            ]
+            node = wanted[0] if wanted else node
+    return list(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: dict, node: dict) -> dict:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _without_echoes(errors: list[dict]) -> list[dict]:
+    """Drop "too short" of a list whose items failed: the list is short only because they did."""
+    places = [error["loc"] for error in errors if error["type"] != "too_short"]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short" or not any(place[: len(error["loc"])] == error["loc"] for place in places)
+    ]

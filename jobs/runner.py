@@ -1,0 +1,149 @@
+"""Bring the whole study up to date in this process: plan, run what is ready, plan again, until nothing is stale.
+
+The command line and the job ``refresh`` both do this. Each launch is an ordinary Dagster run, with its history, logs and
+checks in the UI; in one process, so a model loads once however many runs need it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from calib_assets.assets.partitions import MODELS, TASKS
+from calib_assets.staleness.graph import axis_values
+from calib_assets.staleness.identity import Context
+from calib_assets.staleness.planner import Stale, plan
+from jobs.launch import Launch, launches
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Summary:
+    """How a refresh ended.
+
+    Attributes:
+        runs: Dagster runs that were made.
+        computed: Names of the (asset, cell)s that were computed or restored.
+        failed: Launch -> first error, for each that failed.
+        failed_checks: "asset[cell]: check" for each check that did not pass.
+        left: What is still stale (behind a failure).
+    """
+
+    runs: int = 0
+    computed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
+    left: list[Stale] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing failed and nothing is left."""
+        return not (self.failed or self.failed_checks or self.left)
+
+
+def refresh(
+    view: Context,
+    get_job: Callable[[str], dg.JobDefinition],
+    instance: dg.DagsterInstance,
+    echo: Callable[[str], None],
+) -> Summary:
+    """Run waves until the plan is empty or nothing more can run.
+
+    Args:
+        view: The planner's view.
+        get_job: Name -> refresh job.
+        instance: Where runs are recorded.
+        echo: Called with one line for each thing that happens.
+
+    Returns:
+        The summary; a failed launch does not stop the others, only what depends on it.
+    """
+    summary, attempted = Summary(), set()
+    ensure_partitions(view, instance)
+    while True:
+        stale = plan(view)
+        ready = [launch for launch in launches(stale, view.graph, view.study) if launch.run_key not in attempted]
+        if not ready:
+            summary.left = stale
+            return summary
+        for number, launch in enumerate(ready, start=1):
+            attempted.add(launch.run_key)
+            echo(f"run {number}/{len(ready)}: {launch.partition_key or 'study'}: {', '.join(launch.assets)}")
+            _run(launch, get_job(launch.job), instance, summary)
+            if summary.failed.get(_label(launch)):
+                echo(f"  failed: {summary.failed[_label(launch)]}")
+
+
+def ensure_partitions(view: Context, instance: dg.DagsterInstance) -> None:
+    """Add the study's models and tasks to Dagster's dynamic partitions."""
+    values = axis_values(view.study)
+    for definition in (MODELS, TASKS):
+        instance.add_dynamic_partitions(definition.name, values[definition.name])
+
+
+def _run(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary) -> None:
+    summary.runs += 1
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=launch.partition_key,
+        asset_selection=[dg.AssetKey(key) for key in launch.assets],
+        raise_on_error=False,
+        run_config=QUIET,
+        tags={"calib/why": "stale"},
+    )
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        if (materialization.tags or {}).get("calib/cache") != "hit":
+            key = materialization.asset_key.to_user_string()
+            summary.computed.append(f"{key}[{materialization.partition}]" if materialization.partition else key)
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            place = f"[{launch.partition_key}]" if launch.partition_key else ""
+            summary.failed_checks.append(f"{check.asset_key.to_user_string()}{place}: {check.check_name}")
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_step_failure]
+        error = failures[0].step_failure_data.error if failures else None
+        while error is not None and error.cause is not None:
+            error = error.cause
+        summary.failed[_label(launch)] = error.message.strip() if error else "the run failed; see its log in the UI"
+
+
+def _label(launch: Launch) -> str:
+    return f"{launch.job}[{launch.partition_key or ''}]"
+
+
+@contextmanager
+def open_instance(temporary: bool = False) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance: the one of ``DAGSTER_HOME``, or one in memory."""
+    if temporary:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+    else:
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+def refresh_everything(view: Callable[..., Context], services: set[str]) -> dg.JobDefinition:
+    """The job ``refresh``: one run that brings the whole study up to date (its parts are runs of their own)."""
+
+    @dg.op(name="refresh_all", required_resource_keys=services, description="Plan and run until nothing is stale.")
+    def refresh_all(context: dg.OpExecutionContext):
+        now = view(**{name: getattr(context.resources, name) for name in services})
+        summary = refresh(now, context.repository_def.get_job, context.instance, context.log.info)
+        if not summary.ok:
+            raise dg.Failure(
+                description="some cells could not be refreshed",
+                metadata={
+                    "failed": dg.MetadataValue.json(summary.failed),
+                    "failed checks": dg.MetadataValue.json(summary.failed_checks),
+                    "left": dg.MetadataValue.json([item.name for item in summary.left]),
+                },
+            )
+
+    @dg.job(name="refresh", description="Bring the whole study up to date: what is stale, and nothing else.")
+    def everything():
+        refresh_all()
+
+    return everything

@@ -1,0 +1,209 @@
+"""The two interfaces that a language model offers: text to tokens (:class:`Tokenization`) and tokens to logits.
+
+Nothing here imports torch: an asset that is up to date asks only for an identity.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from resources.language_models.errors import TokenizationError
+
+if TYPE_CHECKING:
+    from calib_assets.decoding import PrefixTrie
+
+Progress = Callable[[int, int], None]  # (rows done, rows asked for)
+Block = tuple[Int[np.ndarray, "rows"], Float[np.ndarray, "rows vocab"]]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the model is conditioned on.
+
+    Attributes:
+        text: The rendered text (template, generation prompt, answer prefix), without a BOS that was added to it.
+        ids: Its token ids, with BOS; these go to the model.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+
+
+class Tokenization(ABC):
+    """Text to token ids and back, for one model and one way of speaking to it."""
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Number of ids the tokenizer knows; the model's logits may be padded to more."""
+
+    @property
+    @abstractmethod
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids that end an answer: EOS and end of turn, ascending."""
+
+    @abstractmethod
+    def context(self, prompt: str, completion: str | None = None) -> Context:
+        """The context of a task.
+
+        Args:
+            prompt: What a chat model is asked.
+            completion: The completion-style text for a base model; defaults to ``prompt``.
+        """
+
+    @abstractmethod
+    def token_bytes(self, token: int) -> bytes | None:
+        """The bytes that a token adds to the text; None for control tokens and unused ids."""
+
+    @abstractmethod
+    def token_text(self, token: int) -> str:
+        """A token for human eyes (control tokens by name; incomplete UTF-8 as U+FFFD)."""
+
+    @abstractmethod
+    def _encode_after(self, context: Context, text: str) -> list[int]:
+        """Tokens of the context's text followed by ``text``, tokenized in one go, with the context's BOS."""
+
+    def context_ids(self, prompt: str, completion: str | None = None) -> list[int]:
+        """Token ids of :meth:`context`."""
+        return list(self.context(prompt, completion).ids)
+
+    @cached_property
+    def bytes_table(self) -> tuple[bytes | None, ...]:
+        """:meth:`token_bytes` of every id, ``[vocab_size]``."""
+        return tuple(self.token_bytes(token) for token in range(self.vocab_size))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ``ids``: their bytes joined, so that a part of a text never loses its leading space.
+
+        Control tokens appear by name; bytes that are no UTF-8 appear as U+FFFD.
+        """
+        parts = [(self.token_bytes(token), token) for token in ids]
+        joined = b"".join(self.token_text(token).encode() if data is None else data for data, token in parts)
+        return joined.decode("utf-8", errors="replace")
+
+    def answer_ids(self, answer: str, context: Context) -> list[int]:
+        """The canonical tokenization of ``answer`` after ``context``.
+
+        Canonical means what the tokenizer makes of the whole text; the context's own tokens must survive in it.
+
+        Raises:
+            TokenizationError: If the answer is empty, a token spans the end of the context, or the tokens do not
+                spell the answer. The message names the answer, the tokens and the remedy.
+        """
+        where = f"answer {answer!r}"
+        if not answer:
+            raise TokenizationError(where, "empty text", "remove it from the valid set")
+        ids = self._encode_after(context, answer)
+        kept = len(context.ids)
+        if tuple(ids[:kept]) != context.ids:
+            same = next((i for i, (a, b) in enumerate(zip(ids, context.ids, strict=False)) if a != b), min(kept, len(ids)))
+            raise TokenizationError(
+                where,
+                f"its first characters merge with the end of the context: tokens {self._named(ids[same:])} "
+                f"instead of {self._named(context.ids[same:])} + answer",
+                "move the space or punctuation at the boundary from one side to the other (prompt or answer_prefix)",
+            )
+        spelled = [self.token_bytes(token) for token in ids[kept:]]
+        if None in spelled or b"".join(spelled) != answer.encode():
+            raise TokenizationError(
+                where,
+                f"tokens {self._named(ids[kept:])} spell {self.decode(ids[kept:])!r}",
+                "write the answer with characters that this tokenizer keeps (no control tokens, no normalised forms)",
+            )
+        return ids[kept:]
+
+    def _named(self, ids: Sequence[int]) -> str:
+        return "[" + ", ".join(f"{token} {self.token_text(token)!r}" for token in ids) + "]"
+
+
+class LanguageModel(ABC):
+    """Next-token logits of contexts, many contexts of one tree at a time.
+
+    Construction is cheap; weights are loaded by the first call that needs logits.
+    """
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """Width of a row of logits."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> str:
+        """``float32``, ``bfloat16`` or ``float16``: the arithmetic of the model and the storage type of its logits."""
+
+    @property
+    @abstractmethod
+    def tokenization(self) -> Tokenization:
+        """How text becomes tokens for this model, without loading weights."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """JSON-able description of all that determines the logits; computed without loading weights."""
+
+    @abstractmethod
+    def tree_logits(
+        self,
+        context_ids: Sequence[int],
+        parent: Int[np.ndarray, "nodes"],
+        token: Int[np.ndarray, "nodes"],
+        wanted: Int[np.ndarray, "wanted"],
+        progress: Progress | None = None,
+    ) -> Iterator[Block]:
+        """Logits after chosen nodes of a token tree that hangs below ``context_ids``.
+
+        Args:
+            context_ids: The context; its own next-token logits are those of the root.
+            parent: Parent of each node, -1 for the root (node 0); a parent precedes its children.
+            token: Token of each node (ignored at the root).
+            wanted: Nodes whose next-token logits are wanted, distinct.
+            progress: Called with (done, total) counts of wanted nodes.
+
+        Yields:
+            ``(index, logits)``: ``logits[i]`` (float32, ``[vocab_size]``) belongs to ``wanted[index[i]]``. Every
+            index appears once, blocks come in any order. Values of a half precision model are widened exactly.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up this handle; weights shared with other handles stay loaded while these need them."""
+
+    def trie_logits(
+        self,
+        context_ids: Sequence[int],
+        trie: "PrefixTrie",
+        rows: Int[np.ndarray, "rows"] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Block]:
+        """Logits at internal nodes of a trie: row r is node ``trie.internal[r]``. Leaves cost nothing.
+
+        Args:
+            context_ids: The context that the trie continues.
+            trie: The valid sequences.
+            rows: Which rows to compute (default: all). Neighbours in :func:`~.packing.depth_first_rows` order share
+                most of their prefixes, so a part of that order is the cheapest part to ask for.
+            progress: Called with (done, total) counts of rows.
+
+        Yields:
+            ``(row indices, logits [rows, vocab])`` blocks in any order; each row once.
+        """
+        rows = np.arange(len(trie.internal)) if rows is None else np.asarray(rows)
+        wanted = np.asarray(trie.internal)[rows]
+        for index, block in self.tree_logits(context_ids, trie.parent, trie.token, wanted, progress):
+            yield rows[index], block
+
+    def next_logits(self, context_ids: Sequence[int]) -> Float[np.ndarray, "vocab"]:
+        """Next-token logits (float32) after one context."""
+        root = np.array([-1]), np.array([-1]), np.array([0])
+        return next(iter(self.tree_logits(context_ids, *root)))[1][0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()

@@ -1,0 +1,81 @@
+"""Weights in memory: loaded once per process, shared by every handle, released at the end.
+
+An in-process run materializes several assets of one model one after the other. Handles come and go with the assets;
+the weights stay until another model is needed or :func:`release_models` is called.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Loaded:
+    """One set of weights. ``notes`` holds what was learnt about it (last context's states, tree masks verified)."""
+
+    key: tuple[str, ...]
+    model: Any
+    users: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class LoadedModels:
+    """Models in memory by (content digest, dtype, device). All methods are safe to call from several threads.
+
+    Attributes:
+        loads: Key of every load since the process began, in order: a run that was entirely up to date leaves it empty.
+
+    >>> models = LoadedModels()
+    >>> first, second = models.acquire(("a",), list), models.acquire(("a",), list)
+    >>> first.model is second.model, models.loads
+    (True, [('a',)])
+    >>> models.release(first), models.release(second), len(models)   # idle, still there
+    (None, None, 1)
+    >>> _ = models.acquire(("b",), list); len(models)                # the idle one made room
+    1
+    """
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        self._models: dict[tuple[str, ...], Loaded] = {}
+        self.loads: list[tuple[str, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def acquire(self, key: tuple[str, ...], load: Callable[[], Any]) -> Loaded:
+        """The model under ``key``, loaded by ``load()`` if it is not there; idle others are dropped before loading."""
+        with self._lock:
+            if key not in self._models:
+                for other in [k for k, loaded in self._models.items() if loaded.users == 0]:
+                    del self._models[other]
+                self.loads.append(key)
+                _log.info("loading model %s", " ".join(key))
+                self._models[key] = Loaded(key, load())
+            loaded = self._models[key]
+            loaded.users += 1
+            return loaded
+
+    def release(self, loaded: Loaded) -> None:
+        """Give up one use; the weights stay as the idle model."""
+        with self._lock:
+            loaded.users -= 1
+
+    def clear(self) -> None:
+        """Drop every idle model."""
+        with self._lock:
+            for key in [key for key, loaded in self._models.items() if loaded.users == 0]:
+                del self._models[key]
+
+
+#: The one pool of this process.
+MODELS = LoadedModels()
+
+
+def release_models() -> None:
+    """Free the weights of all models that no handle uses (call at the end of a run)."""
+    MODELS.clear()

@@ -1,0 +1,237 @@
+"""A language model on transformers. torch is imported when weights are first needed, not before."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from resources.language_models.base import Block, LanguageModel, Progress
+from resources.language_models.conversion import CONVERTER, prepare_model
+from resources.language_models.errors import ModelError
+from resources.language_models.loading import MODELS, Loaded
+from resources.language_models.packing import Pack, plan_packs
+from resources.language_models.sources import content_digest
+from resources.language_models.spec import ModelSettings, ModelSource
+from resources.language_models.tokenization import TokenizerView
+
+# Largest difference from a plain forward pass, relative to the largest logit, that counts as the same number.
+_AGREES = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
+_BLOCK_BYTES = 1 << 28
+_log = logging.getLogger(__name__)
+
+
+class TransformersModel(LanguageModel):
+    """A causal language model of any source, scored by tree attention.
+
+    Args:
+        source: Where the weights are.
+        settings: dtype, template, BOS policy.
+        cache_dir: Converted weights and remembered hashes (circumstance).
+        device: ``"cuda"``, ``"cpu"``, … (circumstance); by default the GPU if there is one.
+        pack_nodes: Nodes of one forward pass (circumstance).
+        tree: False forces the plain batched path; the numbers agree to rounding, the time does not.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        settings: ModelSettings | None = None,
+        *,
+        cache_dir: str | Path,
+        device: str | None = None,
+        pack_nodes: int = 256,
+        tree: bool = True,
+    ):
+        self.source, self.settings = source, settings or ModelSettings()
+        self.cache_dir, self.pack_nodes, self.tree = Path(cache_dir), pack_nodes, tree
+        self._device, self._loaded = device, None
+
+    # -- without weights ------------------------------------------------------------------------------------------
+
+    def identity(self) -> dict[str, Any]:
+        settings = {f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings) if f.compare}
+        libraries = {name: metadata.version(name) for name in ("tokenizers", "torch", "transformers")}
+        return {
+            "kind": "transformers",
+            "content": content_digest(self.source, self.cache_dir),
+            "converter": CONVERTER,
+            "settings": settings,
+            # "+cpu" and "+cu128" name the build, which is circumstance like the device itself
+            "libraries": {name: version.partition("+")[0] for name, version in libraries.items()},
+        }
+
+    @cached_property
+    def directory(self) -> Path:
+        """Directory of config, tokenizer and safetensors; the first access may convert a GGUF."""
+        return prepare_model(self.source, self.cache_dir)
+
+    @cached_property
+    def tokenization(self) -> TokenizerView:
+        return TokenizerView(self.directory, self.settings)
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        config = json.loads((self.directory / "config.json").read_text())
+        return config.get("text_config", config)
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self._config["vocab_size"])
+
+    @property
+    def dtype(self) -> str:
+        return self.settings.dtype
+
+    # -- with weights ---------------------------------------------------------------------------------------------
+
+    @property
+    def loaded(self) -> Loaded:
+        """The weights; the first access in the process loads them."""
+        if self._loaded is None:
+            import torch
+
+            device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+            key = (content_digest(self.source, self.cache_dir), self.dtype, device)
+            self._loaded = MODELS.acquire(key, lambda: self._load(device))
+        return self._loaded
+
+    def _load(self, device: str):
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers.utils import logging as transformers_logging
+
+        config = AutoConfig.from_pretrained(self.directory, local_files_only=True)
+        # sdpa has no soft cap on attention scores
+        capped = getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None
+        attention = {"attn_implementation": "eager"} if capped else {}
+        bars = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.disable_progress_bar()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                self.directory, dtype=getattr(torch, self.dtype), local_files_only=True, **attention
+            )
+        finally:
+            if bars:
+                transformers_logging.enable_progress_bar()
+        return model.to(device).eval()
+
+    def tree_logits(
+        self,
+        context_ids: Sequence[int],
+        parent: Int[np.ndarray, "nodes"],
+        token: Int[np.ndarray, "nodes"],
+        wanted: Int[np.ndarray, "wanted"],
+        progress: Progress | None = None,
+    ) -> Iterator[Block]:
+        from resources.language_models.tree_attention import pack_logits, why_no_tree
+
+        parent, token, wanted = np.asarray(parent), np.asarray(token), np.asarray(wanted)
+        self._check_ids(context_ids, token, parent)
+        model, done = self.loaded.model, 0
+        if not self.tree or (reason := self.loaded.notes.get("no_tree", why_no_tree(model))):
+            if self.tree:
+                _log.warning("%s: no tree attention (%s); one forward pass a node instead", self.settings.name, reason)
+            yield from self._plain(context_ids, parent, token, wanted, progress)
+            return
+        prompt = self._prompt(context_ids)
+        at_root = np.flatnonzero(wanted == 0)
+        if len(at_root):
+            done += 1
+            yield at_root, _float32(prompt.logits)[None]
+        max_rows = max(1, _BLOCK_BYTES // (4 * self.vocab_size))
+        for pack in plan_packs(parent, wanted, self.pack_nodes, max_rows):
+            if not len(pack.keep):
+                continue
+            block = _float32(pack_logits(model, prompt, pack, token))
+            if not self.loaded.notes.get("tree_verified"):
+                if fault := self._disagreement(context_ids, pack, block, parent, token):
+                    self.loaded.notes["no_tree"] = fault
+                    rest = np.setdiff1d(np.arange(len(wanted)), at_root)
+                    _log.warning("%s: no tree attention (%s); one forward pass a node instead", self.settings.name, fault)
+                    for index, logits in self._plain(context_ids, parent, token, wanted[rest], progress):
+                        yield rest[index], logits
+                    return
+                self.loaded.notes["tree_verified"] = True
+            done += len(pack.keep)
+            if progress:
+                progress(done, len(wanted))
+            yield pack.index, block
+
+    def _check_ids(self, context_ids, token, parent) -> None:
+        ids = np.concatenate([np.asarray(context_ids, np.int64), token[np.asarray(parent) >= 0]])
+        if not len(context_ids):
+            raise ModelError(
+                f"model {self.settings.name!r}", "empty context", "give a prompt, or bos: always for a start token"
+            )
+        if ids.min() < 0 or ids.max() >= self.vocab_size:
+            raise ModelError(
+                f"model {self.settings.name!r}",
+                f"token ids {ids.min()}..{ids.max()} outside 0..{self.vocab_size - 1}",
+                "the trie was built with another tokenizer: rebuild it",
+            )
+        depth = np.zeros(len(parent), np.int64)
+        for node in range(1, len(parent)):
+            depth[node] = depth[parent[node]] + 1
+        longest, limit = len(context_ids) + int(depth.max()), self._config.get("max_position_embeddings")
+        if limit is not None and longest > limit:
+            raise ModelError(
+                f"model {self.settings.name!r}", f"{longest} tokens exceed its {limit} positions", "shorten the prompt"
+            )
+
+    def _prompt(self, context_ids):
+        """States of the context, kept for the next call: the shards of one cache share it."""
+        from resources.language_models.tree_attention import prefill
+
+        prompt = self.loaded.notes.get("prompt")
+        if prompt is None or prompt.context_ids != tuple(context_ids):
+            prompt = self.loaded.notes["prompt"] = prefill(self.loaded.model, context_ids)
+        return prompt
+
+    def _plain(self, context_ids, parent, token, wanted, progress) -> Iterator[Block]:
+        from resources.language_models.tree_attention import plain_logits
+
+        paths, done = [_path(parent, token, node) for node in wanted], 0
+        for index, logits in plain_logits(self.loaded.model, context_ids, paths):
+            done += len(index)
+            if progress:
+                progress(done, len(wanted))
+            yield np.array(index), _float32(logits)
+
+    def _disagreement(self, context_ids, pack: Pack, block, parent, token) -> str | None:
+        """Compare a pack's deepest wanted node with a plain forward pass, once for each loaded model.
+
+        A model that ignores the mask or the positions would answer with other numbers and no error.
+        """
+        from resources.language_models.tree_attention import plain_logits
+
+        row = int(np.argmax(pack.depth[pack.keep]))
+        path = _path(parent, token, pack.nodes[pack.keep[row]])
+        reference = _float32(next(plain_logits(self.loaded.model, context_ids, [path]))[1])[0]
+        difference = float(np.abs(block[row] - reference).max() / np.abs(reference).max())
+        if difference <= _AGREES[self.dtype]:
+            return None
+        return f"a tree mask changes its logits by {difference:.2g} of the largest one"
+
+    def close(self) -> None:
+        if self._loaded is not None:
+            MODELS.release(self._loaded)
+            self._loaded = None
+
+
+def _float32(logits) -> np.ndarray:
+    return logits.float().cpu().numpy()
+
+
+def _path(parent, token, node) -> list[int]:
+    path = []
+    while node > 0:
+        path.append(int(token[node]))
+        node = int(parent[node])
+    return path[::-1]

@@ -1,0 +1,148 @@
+"""Code versions on a real package written to disk, edited, and loaded anew."""
+
+import importlib
+import sys
+import textwrap
+
+import pytest
+
+from calib_assets.staleness import code_version as module
+from calib_assets.staleness.code_version import code_parts, code_version
+
+HELPERS = '''
+    """Helpers."""
+    import functools
+    import numpy as np
+
+    BINS = 4
+    TABLE = np.array([1.0, 2.0])
+    KNOWN = {"a": (1, 2)}
+
+    class Registry(dict):
+        """Dynamic dispatch: not followed."""
+
+    def unused(x):
+        return x
+
+    RULES = Registry(first=unused)
+
+    def square(x):
+        """Square."""
+        return x * x * BINS
+
+    @functools.cache
+    def cached(x):
+        return x + 1
+
+    class Grid:
+        """A grid."""
+        width = 3
+        def area(self):
+            return square(self.width) + TABLE.sum() + KNOWN["a"][0] + len(RULES)
+'''
+ASSETS = '''
+    """Assets."""
+    from toy import helpers
+    from toy.helpers import Grid, cached
+
+    def frontier(run):
+        """Uses a module attribute."""
+        # a comment
+        return helpers.square(run)
+
+    def area(grid: Grid):
+        return grid.area()
+
+    def memo(run):
+        return cached(run)
+
+    def alone(run):
+        return run
+'''
+
+
+@pytest.fixture
+def versions(tmp_path, monkeypatch):
+    """Write the toy package with replacements applied, import it, and give each function's code version."""
+    package = tmp_path / "toy"
+    package.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(module, "PROJECT", ("toy",))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def load(*replacements):
+        (package / "__init__.py").write_text("")
+        for name, source in (("helpers", HELPERS), ("assets", ASSETS)):
+            text = textwrap.dedent(source)
+            for old, new in replacements:
+                text = text.replace(old, new)
+            (package / f"{name}.py").write_text(text)
+        for name in [name for name in sys.modules if name.split(".")[0] == "toy"]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        __import__("linecache").clearcache()
+        assets = importlib.import_module("toy.assets")
+        return {name: code_version(getattr(assets, name)) for name in ("frontier", "area", "memo", "alone")}
+
+    yield load
+    for name in [name for name in sys.modules if name.split(".")[0] == "toy"]:
+        del sys.modules[name]
+
+
+def changed(before, after):
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_comments_docstrings_and_formatting_change_nothing(versions):
+    before = versions()
+    after = versions(
+        ('"""Uses a module attribute."""', '"""Reworded."""'),
+        ("# a comment", "# another"),
+        ('"""Square."""', ""),
+        ("x * x * BINS", "( x*x  * BINS )"),
+    )
+    assert changed(before, after) == set()
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (("BINS = 4", "BINS = 5"), {"frontier", "area"}),
+        (("x * x * BINS", "x * BINS"), {"frontier", "area"}),
+        (("width = 3", "width = 4"), {"area"}),
+        (("[1.0, 2.0]", "[1.0, 3.0]"), {"area"}),
+        (('{"a": (1, 2)}', '{"a": (1, 3)}'), {"area"}),
+        (("return x + 1", "return x + 2"), {"memo"}),
+        (("    return run\n", "    return run, 1\n"), {"alone"}),
+        (("def unused(x):\n    return x", "def unused(x):\n    return -x"), set()),
+    ],
+)
+def test_an_edit_touches_exactly_its_users(versions, edit, expected):
+    before = versions()
+    after = versions(edit)
+    assert changed(before, after) == expected
+
+
+def test_parts_name_the_function_that_changed(versions):
+    versions()
+    before = code_parts(sys.modules["toy.assets"].frontier)
+    versions(("BINS = 4", "BINS = 5"))
+    after = code_parts(sys.modules["toy.assets"].frontier)
+    assert {name for name in after if before[name] != after[name]} == {"toy.helpers.square:BINS"}
+
+
+def test_closure_variables_count():
+    def make(limit):
+        def body(run):
+            return run < limit
+
+        return body
+
+    # A closure over plain data is followed like a global: two bodies with different limits are different code.
+    assert code_version(make(1)) != code_version(make(2))
+    assert code_version(make(1)) == code_version(make(1))
+
+
+def test_what_has_no_source_is_refused():
+    with pytest.raises(TypeError, match="no readable source"):
+        code_version(len)
