@@ -136,9 +136,9 @@ def _view():
     from calib_assets.staleness.identity import Context
     from resources.services import LanguageModels, StoreService, StudyService
 
-    study = StudyService()
+    study, models = StudyService(), LanguageModels()
     store = StoreService(study=study).open()
-    return Context(GRAPH, study.load(), store, LanguageModels().slicer(store.root))
+    return Context(GRAPH, study.load(), store, models.slicer(store.root), {"language_models": models})
 
 
 def _plan(view, verify: bool) -> list[Stale]:

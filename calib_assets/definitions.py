@@ -1,8 +1,11 @@
 """The only place where assets, resources and jobs meet."""
 
+import warnings
+
 import dagster as dg
 
-from calib_assets.assets import GRAPH, asset_checks
+from calib_assets.assets import GRAPH
+from calib_assets.assets.checks import asset_checks
 from calib_assets.assets.io import StoreIO
 from calib_assets.assets.memo import context_for, memo_asset, spec_asset
 from calib_assets.staleness.graph import Graph
@@ -39,13 +42,21 @@ def build_defs(
     def view(study, store, language_models) -> Context:
         return context_for(graph, study, store, language_models)
 
+    with warnings.catch_warnings():
+        # Observable source assets are beta and partitions of checks a preview in Dagster 1.13, which is pinned.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        assets = [
+            *(spec_asset(name, graph) for name in graph.specs),
+            *(memo_asset(node, graph) for node in graph.nodes.values()),
+        ]
+        checks = asset_checks(graph)
     jobs = refresh_jobs(graph)
     everything = refresh_everything(view, SERVICES)
     sensors, schedules = build_automation(jobs, everything, view)
     return dg.Definitions(
-        assets=[*(spec_asset(name, graph) for name in graph.specs),
-                *(memo_asset(node, graph) for node in graph.nodes.values())],
-        asset_checks=asset_checks(graph),
+        assets=assets,
+        asset_checks=checks,
         resources={
             "study": study,
             "store": store,

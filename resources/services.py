@@ -1,18 +1,30 @@
 """Services that assets are given: the study file, the store, the language models. Deployments and tests swap them.
 
-They are thin: opening one is cheap, and nothing loads a model until a body asks for it.
+They are thin: opening one is cheap, and nothing loads a model until an asset's body asks for logits.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 
+from calib_assets.staleness.graph import Cell
 from calib_assets.staleness.store import ArtifactStore
 from calib_assets.study import Study, load_study, study_path
+from calib_assets.study.document import HubSource, LocalSource, MarkovSource, ModelRow, PackageSource
 from calib_assets.study.slices import SLICES
+from resources.language_models import (
+    LanguageModel,
+    MarkovModel,
+    ModelSettings,
+    ModelSource,
+    TransformersModel,
+)
+from resources.language_models.sources import content_digest
 
 STORE_VARIABLE = "CALIB_STORE"
+CACHE_FOLDER = ".cache"
 
 
 class StudyService(dg.ConfigurableResource):
@@ -37,15 +49,83 @@ class StoreService(dg.ConfigurableResource):
         keep_previous: Results of earlier fingerprints kept for each cell.
     """
 
-    root: str = ""
     study: dg.ResourceDependency[StudyService]
+    root: str = ""
     keep_previous: int = 1
 
     def open(self) -> ArtifactStore:
         """The store; its folder need not exist yet."""
-        return ArtifactStore(store_root(self.root, self.study), self.keep_previous)
+        root = self.root or os.environ.get(STORE_VARIABLE) or self.study.load().storage.root
+        return ArtifactStore(Path(root).resolve(), self.keep_previous)
 
 
-def store_root(root: str, study: StudyService) -> Path:
-    """Folder of the store, by the order of precedence that :class:`StoreService` documents."""
-    return Path(root or os.environ.get(STORE_VARIABLE) or study.load().storage.root).resolve()
+class LanguageModels(dg.ConfigurableResource):
+    """Language models by their row in the study.
+
+    Attributes:
+        device: Circumstance: "cuda", "cpu", …; empty means the GPU if there is one.
+        pack_nodes: Circumstance: contexts of one forward pass.
+    """
+
+    device: str = ""
+    pack_nodes: int = 256
+
+    def open(self, row: ModelRow, root: Path) -> LanguageModel:
+        """A handle on a model; its weights load when logits are first asked for, once per process.
+
+        Args:
+            row: The study's row.
+            root: Folder of the store; converted weights are kept under it.
+        """
+        if isinstance(row.source, MarkovSource):
+            return MarkovModel(row.source.markov)
+        return TransformersModel(
+            source_of(row),
+            settings_of(row),
+            cache_dir=root / CACHE_FOLDER,
+            device=self.device or None,
+            pack_nodes=self.pack_nodes,
+        )
+
+    def slicer(self, root: Path) -> Callable[[Study, str, Cell], dict]:
+        """How spec slices are cut: as the study says, with the digest of each model's weights.
+
+        Args:
+            root: Folder of the store, where digests of large files are remembered.
+        """
+
+        def cut(study: Study, spec: str, cell: Cell) -> dict:
+            data = SLICES[spec][1](study, *cell)
+            if spec == "model_spec":
+                data["weights"] = content_digest(source_of(study.model(*cell)), root / CACHE_FOLDER)
+            return data
+
+        return cut
+
+
+def source_of(row: ModelRow) -> ModelSource:
+    """Where a row's weights come from, as the model room wants it."""
+    match row.source:
+        case HubSource(id=name, revision=revision):
+            return ModelSource(hub=name, revision=revision)
+        case PackageSource(package=package, file=file, sha256=sha256):
+            return ModelSource(package=package, file=file, sha256=sha256)
+        case LocalSource(path=path, sha256=sha256):
+            return ModelSource(path=path, sha256=sha256)
+        case MarkovSource(markov=path):
+            return ModelSource(markov=path)
+
+
+def settings_of(row: ModelRow) -> ModelSettings:
+    """How a row's model is spoken to."""
+    return ModelSettings(
+        dtype=row.dtype,
+        variant=row.variant,
+        chat_template=row.chat_template,
+        system_prompt=row.system_prompt,
+        answer_prefix=row.answer_prefix or "",
+        thinking=row.thinking,
+        bos=row.bos,
+        parity=row.parity,
+        name=row.name,
+    )

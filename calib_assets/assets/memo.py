@@ -5,23 +5,26 @@ no return annotation and returns a result without a value, because only then doe
 """
 
 import base64
+import logging
 
 import dagster as dg
 
 from calib_assets.assets.partitions import PARTITIONS, cell_of
 from resources.services import LanguageModels, StoreService, StudyService
 from calib_assets.staleness.code_version import code_version
-from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import Graph, Node
 from calib_assets.staleness.identity import Context, spec_version
 from calib_assets.staleness.run import PREVIEW, materialize
 
+# Besides the run's own log: the command line shows this logger.
+PROGRESS = logging.getLogger("calib_assets.progress")
 CACHE_TAG, FINGERPRINT_TAG, FORCE_TAG = "calib/cache", "calib/fingerprint", "calib/force"
 
 
 def context_for(graph: Graph, study: StudyService, store: StoreService, models: LanguageModels) -> Context:
     """The planner's view of one deployment."""
-    return Context(graph, study.load(), store.open(), models.slicer(store.open().root))
+    opened = store.open()
+    return Context(graph, study.load(), opened, models.slicer(opened.root), {"language_models": models})
 
 
 def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
@@ -51,8 +54,7 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
             context_for(graph, study, store, language_models),
             node.key,
             cell,
-            tools={"language_models": language_models},
-            log=context.log.info,
+            log=lambda line: (context.log.info(line), PROGRESS.info(line)),
             run_id=context.run.run_id,
             force=context.run.tags.get(FORCE_TAG) == "true",
         )
@@ -85,13 +87,6 @@ def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:
         return dg.DataVersionsByPartition({"|".join(cell): version for cell, version in versions.items()})
 
     return spec
-
-
-def study_version(graph: Graph, view: Context) -> str:
-    """One hash of all slices: it changes when anything of the study's identity changes."""
-    cells = [[name, list(cell), spec_version(view, name, cell)] for name in graph.specs
-             for cell in graph.cells(name, view.study)]
-    return digest(cells)
 
 
 def _metadata(outcome, store: StoreService) -> dict[str, object]:

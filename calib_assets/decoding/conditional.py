@@ -53,20 +53,20 @@ class Conditional:
 
     @cached_property
     def blocks(self) -> Float[np.ndarray, "32 blocks"]:
-        """Sorted values less the largest, padded with -inf at the low end; column ``b`` is block ``b``, ascending.
+        """Sorted values padded with -inf (one or more) at the low end; column ``b`` is block ``b``, ascending.
 
         Laid out across blocks so that one prefix-sum step of all blocks is one contiguous vector addition, where
         ``numpy.cumsum`` waits for each addition before the next.
         """
-        n_blocks = -(-self.size // BLOCK)
+        n_blocks = self.size // BLOCK + 1
         padded = np.full(n_blocks * BLOCK, -np.inf)
         padded[n_blocks * BLOCK - self.size :] = self.ascending
         return np.ascontiguousarray(padded.reshape(n_blocks, BLOCK).T)
 
     @cached_property
-    def finite_gaps(self) -> Float[np.ndarray, "padded"]:
+    def finite_gaps(self) -> Float[np.ndarray, "32 blocks"]:
         """Distance below the largest value in the order of :attr:`blocks`; 0 in the padding."""
-        gaps = self.top - self.blocks.ravel()
+        gaps = self.top - self.blocks
         gaps[np.isinf(gaps)] = 0.0
         return gaps
 

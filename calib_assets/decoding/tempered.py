@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 
 from .conditional import BLOCK, Conditional
 
+_UNDERFLOW = 746.0  # exp(-746) is 0 in float64
+
 
 class Tempered:
     """softmax(logits / T) at every temperature of a batch; arrays are indexed ``[temperature, parameter]``.
@@ -38,15 +40,20 @@ class Tempered:
         """``norm[t]``: sum of exp((logit - largest) / T)."""
         self.entropy = np.empty(self.temperatures.size)
         """``entropy[t]`` of the whole conditional, nats."""
-        values = conditional.blocks.ravel()
         for t, temperature in enumerate(self.temperatures):  # row by row: one row stays in the cache
-            row = sums[t].reshape(-1)
-            np.divide(values, temperature, out=row)
+            # exp is several times slower where it underflows, so blocks that are 0 throughout are not computed
+            # (unless they are few: a whole row is contiguous, which gains more).
+            n_kept = int(conditional.count_at_least(conditional.top - _UNDERFLOW * temperature))
+            first = shape[2] - n_kept // BLOCK - 1
+            first = 0 if first < shape[2] // 4 else first
+            sums[t, :, :first] = 0.0
+            row = sums[t, :, first:]
+            np.divide(conditional.blocks[:, first:], temperature, out=row)
             np.subtract(row, conditional.top / temperature, out=row)
             np.exp(row, out=row)
             self.norm[t] = row.sum()
             np.divide(row, self.norm[t], out=row)
-            self.entropy[t] = np.einsum("i,i->", row, conditional.finite_gaps) / temperature
+            self.entropy[t] = np.einsum("ij,ij->", row, conditional.finite_gaps[:, first:]) / temperature
         self.entropy += np.log(self.norm)
         for offset in range(1, BLOCK):
             np.add(sums[:, offset - 1], sums[:, offset], out=sums[:, offset])
@@ -77,7 +84,7 @@ class Tempered:
         return self.log_probs(self.conditional.tracked_values[None, :])
 
     def mass_below(self, n_lowest: Int[np.ndarray, "temperatures n"]) -> Float[np.ndarray, "temperatures n"]:
-        """Probability of the ``n_lowest`` least likely tokens (1 or more), summed from the least likely upwards."""
+        """Probability of the ``n_lowest`` least likely tokens (0 or more), summed from the least likely upwards."""
         position = self._inside[0].size - self.conditional.size + n_lowest - 1
         block, offset = position // BLOCK, position % BLOCK
         return self._before[self._row, block] + self._inside[self._row, offset, block]
@@ -99,9 +106,8 @@ class Tempered:
         if not start.any():
             return from_top
         skipped = self.mass_above(start)
-        size = self.conditional.size
-        left = np.where(stop < size, self.mass_below(np.maximum(size - stop, 1)), 0.0)
-        from_bottom = self.mass_below(np.maximum(size - start, 1)) - left
+        left = self.mass_below(self.conditional.size - stop)
+        from_bottom = self.mass_below(self.conditional.size - start) - left
         return np.where(skipped <= left, from_top - skipped, from_bottom)
 
     def count_while(

@@ -59,7 +59,7 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     seen: Counter[str] = Counter()
     text = re.sub(r"<[^>]+>", lambda tag: _for_page(tag[0], prefix, seen), text)
-    width, height = (round(inches * 72 * 1.3) for inches in figure.get_size_inches())
+    width, height = (round(inches * 72 * 1.25) for inches in figure.get_size_inches())
     head = re.match(r"<svg[^>]*>", text)
     view = re.search(r'viewBox="[^"]*"', head[0])[0]
     label = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

@@ -24,7 +24,7 @@ def sequence_probability(
 
     Args:
         sequence_probabilities: Columns ``temperature, rank, answer, probability, log_probability`` (nats); the row
-            with ``answer = -1`` of a temperature holds its invalid mass.
+            with ``answer = -1`` of a temperature holds its invalid mass, whose logarithm may be null where it is 0.
         decades: Powers of ten shown below the largest value; the footnote counts what lies under them.
         temperatures: Those to draw; default at most six, spread over the table's.
 
@@ -44,7 +44,7 @@ def sequence_probability(
     finite = rows.filter(pl.col("height").is_finite())["height"]
     top = float(finite.max()) if len(finite) else 0.0
     bottom = max(float(finite.min()) - 0.3 if len(finite) else -1.0, top - decades, -300.0)
-    figure = Figure(figsize=(HALF + 1.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(HALF, 3.9), layout="constrained")
     axes, tail = figure.subplots(1, 2, sharey=True, width_ratios=(5, 0.5 + 0.32 * len(chosen)))
     colours = temperature_colours(chosen)
     for place, temperature in enumerate(chosen):
@@ -57,8 +57,9 @@ def sequence_probability(
             gid=f"temperature-{temperature:g}",
         )
         invalid = part.filter(pl.col("answer") == -1)
-        mass = float(invalid["height"][0]) if invalid.height else -math.inf
-        if math.isfinite(mass):
+        mass = invalid["height"][0] if invalid.height else None
+        if mass is not None and math.isfinite(mass):  # null or -inf where every output is valid
+            mass = max(mass, bottom)
             tail.bar(place, mass - bottom, bottom=bottom, width=0.75, color=colours[temperature], alpha=0.85)
             tail.annotate(
                 share(float(invalid["probability"][0])), (place, mass), xytext=(0, 3), fontsize=7.5, ha="center",
@@ -72,9 +73,10 @@ def sequence_probability(
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,.0f}"))
     axes.set(xlabel="Valid sequence, by falling probability", ylabel="Probability")
-    tail.set(xticks=[], xlabel="invalid", xlim=(-0.7, len(chosen) - 0.3))
+    tail.set(xlabel="invalid", xlim=(-0.7, len(chosen) - 0.3))
+    tail.set_xticks(range(len(chosen)), [f"T={t:g}" for t in chosen], rotation=90, fontsize=8)  # the legend of both
     tail.grid(visible=False)
-    tail.tick_params(axis="y", left=False)
+    tail.tick_params(axis="both", left=False, bottom=False)
     tail.set_ylim(bottom, max(top, 0.0) + (0.17 if len(chosen) > 2 else 0.06) * (max(top, 0.0) - bottom))
     axes.set_title("Sequence probabilities")
     axes.axhline(-math.log10(n_sequences), color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
@@ -82,7 +84,6 @@ def sequence_probability(
         "uniform over V", (n_sequences, -math.log10(n_sequences)), xytext=(0, 3), textcoords="offset points",
         ha="right", fontsize=8, color=MUTED,
     )
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", handlelength=1.6)
     below = rows.filter((pl.col("answer") >= 0) & ~(pl.col("height") >= bottom)).height
     skipped = len(found) - len(chosen)
     footnote(figure, [

@@ -97,11 +97,11 @@ def rule_style(name: str) -> RuleStyle:
 
 
 def order_rules(names: Iterable[str]) -> list[str]:
-    """Distinct rule names in legend order: registered rules as registered, then unknown ones by name, oracles last."""
-    registered = {name: index for index, name in enumerate(RULES)}
+    """Distinct rule names in legend order: those of the palette, then others by name, oracles last."""
+    places = {name: index for index, name in enumerate(_FIXED)}
 
     def key(name: str) -> tuple[bool, int, str]:
-        return is_oracle(name), registered.get(name, len(registered)), name
+        return is_oracle(name), places.get(name, len(places)), name
 
     return sorted(set(names), key=key)
 

@@ -29,9 +29,9 @@ def visible(text: str, limit: int = 28, *, keep: str = "start") -> str:
         keep: ``"start"`` cuts the end; ``"end"`` cuts the start, for prefixes, whose ends tell them apart.
 
     >>> visible(" Ohio"), visible("a\nb"), visible("North Carolina", 8), visible("3, 1, 4,", 5, keep="end")
-    ('␣Ohio', 'a↵b', 'North C…', '… 4,')
-    >>> visible("x\x00"), visible("\U0001f600"), visible("cost: $5")
-    ('x\\x00', '\\U0001f600', 'cost: \\$5')
+    ('␣Ohio', 'a↵b', 'North C…', '…, 4,')
+    >>> visible("x\x00"), visible("\u6570"), visible("cost: $5")
+    ('x\\x00', '\\u6570', 'cost: \\$5')
     """
     body = text.strip(" ")
     lead = len(text) - len(text.lstrip(" ")) if body else len(text)
@@ -101,15 +101,15 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def share(value: float | None, digits: int = 2) -> str:
-    """A share of 1 in few digits, never rounded to 0 or to 1 unless it is.
+    """A share of 1 in few digits, never rounded to 0 or to 1 unless it is (up to the rounding of sums, 1e-12).
 
     >>> share(0.42), share(0.9997), share(1.0), share(0.00041), share(0.0), share(None)
     ('0.42', '1−3×10⁻⁴', '1', '4.1×10⁻⁴', '0', '—')
     """
-    if value is not None and 1 - 0.5 * 10.0**-digits <= value < 1:
+    if value is not None and 1 - 0.5 * 10.0**-digits <= value < 1 - 1e-12:
         mantissa, exponent = f"{1 - value:.0e}".split("e")
         return f"1−{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    return short(value, digits)
+    return short(1.0 if value is not None and 1 - 1e-12 <= value < 1 else value, digits)
 
 
 def name_rows(frame: pl.DataFrame, columns: tuple[str, ...] = ("model", "task"), limit: int = 40) -> list[str]:

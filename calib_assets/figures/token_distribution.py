@@ -1,28 +1,32 @@
 """Paper A, Figure 1 (left): one next-token distribution by rank, valid and invalid tokens told apart."""
 
+import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
 from calib_assets.figures.layout import LabelPlacer, empty_figure, footnote, log_axis, require
 from calib_assets.figures.style import GROUP_COLOURS, HALF, PAPER, themed
 from calib_assets.figures.text import prefix_label, share, visible
+from calib_assets.metrics.conditional_mass import frequent_valid
 
-COLUMNS = ("node", "prefix", "rank", "text", "probability", "is_valid")
+COLUMNS = ("node", "prefix", "rank", "text", "logit", "probability", "is_valid")
 _SIZES = {"valid, frequent": 34.0, "valid, rare": 30.0, "invalid": 11.0}
 _MARKERS = {"valid, frequent": "o", "valid, rare": "D", "invalid": "o"}
 
 
 @themed
 def token_distribution(
-    conditional_ranks: pl.DataFrame, *, node: int | None = None, rare_below: float = 1e-2, labels: int = 14
+    conditional_ranks: pl.DataFrame, *, node: int | None = None, frequent_share: float = 0.9, labels: int = 14
 ) -> Figure:
     """Probability by rank at one context, both axes logarithmic, tokens coloured by what they lead to.
 
     Args:
-        conditional_ranks: Columns ``node, prefix, rank, text, probability, is_valid``; a column ``group`` with the
-            names of ``GROUP_COLOURS``, when present, takes the place of ``rare_below``.
+        conditional_ranks: Columns ``node, prefix, rank, text, logit, probability, is_valid``; a column ``group`` with the
+            names of ``GROUP_COLOURS``, when present, takes the place of ``frequent_share``. Every valid token must
+            be there, any selection of invalid ones may be.
         node: The context to draw; default the first in the table.
-        rare_below: A valid token is *rare* below this probability and *frequent* from it on.
+        frequent_share: The fewest valid tokens that hold this share of the valid mass are the *frequent* ones (see
+            :func:`calib_assets.metrics.conditional_mass.frequent_valid`), the others *rare*.
         labels: Most token texts to write: the head first, then valid tokens down the tail.
 
     Returns:
@@ -36,11 +40,7 @@ def token_distribution(
     if tokens.is_empty():
         raise ValueError(f"conditional_ranks has no node {node}; it has {sorted(set(conditional_ranks['node']))[:20]}")
     if "group" not in tokens.columns:
-        frequent = pl.when(pl.col("probability") >= rare_below).then(pl.lit("valid, frequent"))
-        tokens = tokens.with_columns(
-            pl.when(pl.col("is_valid")).then(frequent.otherwise(pl.lit("valid, rare"))).otherwise(pl.lit("invalid"))
-            .alias("group")
-        )
+        tokens = tokens.with_columns(_groups(tokens, frequent_share))
     drawn = tokens.filter(pl.col("probability") > 0)
     figure = Figure(figsize=(HALF, 3.9), layout="constrained")
     axes = figure.subplots()
@@ -66,6 +66,14 @@ def token_distribution(
     hidden = tokens.height - drawn.height
     footnote(figure, [f"{hidden:,} tokens of probability 0 are not shown." if hidden else ""])
     return figure
+
+
+def _groups(tokens: pl.DataFrame, frequent_share: float) -> pl.Series:
+    is_valid = tokens["is_valid"].to_numpy()
+    if not is_valid.any():
+        return pl.Series("group", ["invalid"] * len(is_valid))
+    frequent = frequent_valid(tokens["logit"].to_numpy(), is_valid, frequent_share)
+    return pl.Series("group", np.where(~is_valid, "invalid", np.where(frequent, "valid, frequent", "valid, rare")))
 
 
 def _label_tokens(placer: LabelPlacer, drawn: pl.DataFrame, labels: int) -> None:

@@ -1,1 +1,86 @@
+"""Metrics: numbers and tables computed from conditionals, tries and sweep points.
+
+Belongs here: pure functions of arrays and polars tables, one idea a file. Does not belong here: files,
+models, Dagster, plotting; decoding rules and the sweep engine live in `calib_assets.decoding`. Symbols,
+equations and identifiers: docs/papers.md. Natural logarithms throughout.
+"""
+
+from calib_assets.metrics.bounds import (
+    c_epsilon,
+    diversity_bound_f4,
+    diversity_bound_f5,
+    diversity_bound_finite_vocabulary,
+    entropy_loss,
+    finite_vocabulary_sharpness,
+    recall_bound,
+)
+from calib_assets.metrics.conditional_calibration import conditional_calibration
+from calib_assets.metrics.conditional_mass import conditional_ranks, frequent_valid, mass_by_temperature
 from calib_assets.metrics.hardness import recall_ceiling, step_hardness
+from calib_assets.metrics.leaked_mass import leaked_mass
+from calib_assets.metrics.logit_fit import LogitFit, fit_piecewise_logits
+from calib_assets.metrics.logit_fit_tables import logit_fits
+from calib_assets.metrics.pareto import best_diversity, calibration_gap, validity_diversity_frontier
+from calib_assets.metrics.precision_recall import (
+    LocalPrecisionRecall,
+    frontier_auc,
+    local_precision_recall,
+    precision_recall_frontier,
+    recall_at_precision,
+)
+from calib_assets.metrics.ranks import (
+    average_precision,
+    is_order_calibrated,
+    last_valid_rank,
+    order_auroc,
+    precision_at_n_valid,
+    valid_ranks,
+)
+from calib_assets.metrics.sequence_probabilities import sequence_probabilities
+from calib_assets.metrics.shape import effective_support, shape_divergence, step_entropy, valid_mass
+from calib_assets.metrics.theory import step_branching, theory_e3, theory_f4
+from calib_assets.metrics.validity_diversity import ValidityDiversity, validity_diversity
+
+__all__ = [
+    "LocalPrecisionRecall",
+    "LogitFit",
+    "ValidityDiversity",
+    "average_precision",
+    "best_diversity",
+    "c_epsilon",
+    "calibration_gap",
+    "conditional_calibration",
+    "conditional_ranks",
+    "diversity_bound_f4",
+    "diversity_bound_f5",
+    "diversity_bound_finite_vocabulary",
+    "effective_support",
+    "entropy_loss",
+    "finite_vocabulary_sharpness",
+    "fit_piecewise_logits",
+    "frequent_valid",
+    "frontier_auc",
+    "is_order_calibrated",
+    "last_valid_rank",
+    "leaked_mass",
+    "local_precision_recall",
+    "logit_fits",
+    "mass_by_temperature",
+    "order_auroc",
+    "precision_at_n_valid",
+    "precision_recall_frontier",
+    "recall_at_precision",
+    "recall_bound",
+    "recall_ceiling",
+    "sequence_probabilities",
+    "shape_divergence",
+    "step_branching",
+    "step_entropy",
+    "step_hardness",
+    "theory_e3",
+    "theory_f4",
+    "valid_mass",
+    "valid_ranks",
+    "validity_diversity",
+    "validity_diversity_frontier",
+]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import brentq
 
-# Of `entropy_loss`: k(x) = sum over n of B_2n / (2n)! * (1 - 1/(2n)) * x^2n: converges for |x| < 2 pi, used below 2.
+# k(x) of `entropy_loss` = sum over n of B_2n / (2n)! * (1 - 1/(2n)) * x^2n for |x| < 2 pi; used below 2.
 _SERIES_LIMIT = 2.0
 _TINY = 1e-300
 _BERNOULLI = (
@@ -51,7 +51,9 @@ def recall_bound(hard_steps: int, rho: float, eta: float, delta: float) -> float
     return math.exp(-rho * forced) if forced > 0 else 1.0
 
 
-def entropy_loss(v: Int[np.ndarray, "..."] | int, a: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."]:
+def entropy_loss(
+    v: Int[np.ndarray, "..."] | int, a: Float[np.ndarray, "..."] | float
+) -> Float[np.ndarray, "..."]:
     r"""Δ_v(a) = ln v − H_v(a), H_v(a) the entropy in nats of p(i) ∝ exp(−a i/v), i = 0 .. v−1.
 
     Written as Δ_v(a) = k(a) − k(a/v) with :math:`k(x) = \frac{x}{e^x - 1} - 1 - \ln\frac{1 - e^{-x}}{x}`,
@@ -74,7 +76,9 @@ def entropy_loss(v: Int[np.ndarray, "..."] | int, a: Float[np.ndarray, "..."] | 
     """
     v, a = np.broadcast_arrays(np.asarray(v, dtype=float), np.asarray(a, dtype=float))
     if not (v >= 1).all() or not (a >= 0).all():
-        raise ValueError(f"entropy_loss needs v >= 1 and a >= 0; smallest v is {v.min()}, smallest a is {a.min()}")
+        raise ValueError(
+            f"entropy_loss needs v >= 1 and a >= 0; smallest v is {v.min()}, smallest a is {a.min()}"
+        )
     finite = np.where(np.isinf(a), 1.0, a)
     return np.where(np.isinf(a), np.log(v), _uniform_loss(finite) - _uniform_loss(finite / v))
 
@@ -180,7 +184,9 @@ def finite_vocabulary_sharpness(v: int, epsilon: float, vocab: int) -> float:
     return 0.0 if excess(_TINY) <= 0 else float(brentq(excess, _TINY, upper, xtol=_TINY, rtol=1e-14))
 
 
-def diversity_bound_finite_vocabulary(branching: Int[np.ndarray, "steps"], epsilon: float, vocab: int) -> float:
+def diversity_bound_finite_vocabulary(
+    branching: Int[np.ndarray, "steps"], epsilon: float, vocab: int
+) -> float:
     """Theorem F.4 made sound for a finite vocabulary: Div <= exp(−Σ_t Δ_{v_t}(L'_t)) where Val >= 1 − ε.
 
     L'_t = `finite_vocabulary_sharpness(v_t, epsilon, vocab)` takes the place of L = ln 1/ε. As validity

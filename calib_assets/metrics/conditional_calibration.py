@@ -11,7 +11,7 @@ from calib_assets.metrics.ranks import (
     precision_at_n_valid_of,
     valid_ranks,
 )
-from calib_assets.metrics.shape import effective_support, entropy, shape_divergence, valid_mass
+from calib_assets.metrics.shape import effective_support, shape_divergence, step_entropy, valid_mass
 
 SCHEMA = {
     "node": pl.Int64,
@@ -45,12 +45,14 @@ def conditional_calibration(trie, logits, text_of: TextOf | None = None) -> pl.D
 
     Returns:
         A table with the columns of `SCHEMA`, one row per internal node in ascending node id. Entropies
-        and divergences in nats; ``order_auroc`` is null where every token is valid.
+        and divergences in nats. ``order_auroc`` is null where every token is valid; ``shape_divergence``
+        where continuations are not all known (open nodes below; ``n_continuations`` is then a lower bound).
 
     Raises:
         ValueError: If the rows do not match the trie, or a row breaks what `ranks` and `shape` ask.
     """
     check_rows(trie, logits)
+    counts_known = ~_has_open_below(trie)
     rows = []
     for row, node in enumerate(trie.internal):
         scores = np.asarray(logits[row])
@@ -71,11 +73,22 @@ def conditional_calibration(trie, logits, text_of: TextOf | None = None) -> pl.D
                 "last_valid_rank": int(places.rank[-1]),
                 "is_order_calibrated": is_order_calibrated(scores, is_valid),
                 # Only the valid entries matter to these two, so the whole vocabulary is not copied.
-                "shape_divergence": shape_divergence(scores[tokens], trie.n_continuations[children]),
+                "shape_divergence": (
+                    shape_divergence(scores[tokens], trie.n_continuations[children])
+                    if counts_known[node]
+                    else None
+                ),
                 "effective_support": effective_support(scores[tokens], np.ones(len(tokens), dtype=bool)),
                 "valid_mass": valid_mass(scores, is_valid),
-                "entropy": entropy(scores),
+                "entropy": step_entropy(scores),
                 "vocab": scores.size,
             }
         )
     return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _has_open_below(trie):
+    below = np.array(trie.is_open)
+    for node in range(trie.n_nodes - 1, 0, -1):  # breadth-first ids: a parent comes before its children
+        below[trie.parent[node]] |= below[node]
+    return below

@@ -154,5 +154,8 @@ def mass_by_temperature(
         prefix = prefix_text(trie.path(node), text_of)
         for temperature in temperatures:
             p = np.exp(log_softmax(row / temperature))
-            rows += [(node, prefix, float(temperature), name, float(p[mask].sum())) for name, mask in groups.items()]
+            rows += [
+                (node, prefix, float(temperature), name, float(p[mask].sum()))
+                for name, mask in groups.items()
+            ]
     return pl.DataFrame(rows, schema=MASS_SCHEMA, orient="row")

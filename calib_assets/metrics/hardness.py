@@ -1,7 +1,7 @@
 r"""What no cutoff strategy can do on a known trie: certified bounds behind Theorem E.3.
 
-A cutoff strategy keeps the first k_u tokens of the ranking (ties by token id) at every prefix u, with
-any k_u in 1 .. vocab, chosen freely per prefix. Two quantities bound all vocab^nodes of them at once:
+A cutoff strategy keeps the first k_u tokens of the ranking at every prefix u, with any k_u in 1 .. vocab
+chosen freely per prefix, and tied tokens in any order. Two quantities bound all of them at once:
 
 * `step_hardness`: the recall loss ρ_t(η) of Definition E.2, taken literally ("for every decoding rule");
 * `recall_ceiling`: the largest sequence recall at a sequence precision, with no step analysis between.
@@ -19,9 +19,11 @@ which lies above f_u, is used. Every reported bound is therefore valid and at mo
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from calib_assets.metrics._prefixes import check_rows
 from calib_assets.metrics.ranks import valid_ranks
@@ -118,28 +120,32 @@ def _largest_beta(ranking, survivors, step, alpha, reachable, resolution):
 
 
 class _Ranking:
-    """Ranks of the valid children of every node, and the recursion of support functions over them."""
+    """Cutoffs of every node with the children they keep, and the recursion of support functions over them."""
 
     def __init__(self, trie, logits):
         check_rows(trie, logits)
         if trie.is_open.any():
             raise ValueError(
-                f"the trie has {int(trie.is_open.sum())} open nodes: continuation counts below them are unknown, "
-                "so nothing can be certified; explore the trie fully"
+                f"the trie has {int(trie.is_open.sum())} open nodes: the continuations below them are "
+                "unknown, so nothing can be certified; explore the trie fully"
             )
         self.depth, self.n_continuations = trie.depth, trie.n_continuations
         self.is_leaf = trie.row_of < 0
         self.n_sequences = int(trie.n_continuations[0])
-        self.children, self.ranks, self.vocab = {}, {}, 1
-        for row, node in enumerate(trie.internal):
+        self.children, self.places = {}, {}
+        for row, node in enumerate(trie.internal.tolist()):
             scores = np.asarray(logits[row])
             tokens, children = trie.children(node)
             is_valid = np.zeros(scores.size, dtype=bool)
             is_valid[tokens] = True
             places = valid_ranks(scores, is_valid)
-            self.children[int(node)] = np.asarray(children)[np.searchsorted(tokens, places.token)]
-            self.ranks[int(node)] = places.rank
-            self.vocab = scores.size
+            child = children[np.searchsorted(tokens, places.token)]
+            order = np.lexsort(
+                (-self.n_continuations[child], places.above)
+            )  # in a tie the fullest child first
+            self.children[node] = child[order]
+            self.places[node] = _Cutoffs.at(places)
+        self.vocab = scores.size
         # Beyond this range the bounds stay valid and only lose tightness.
         low, high = 1e-4, 1e4 * self.n_sequences * self.vocab
         count = int(np.log10(high / low) * _POINTS_PER_DECADE)
@@ -148,9 +154,8 @@ class _Ranking:
 
     def best_root_recall(self, alpha: float) -> float:
         """Largest local recall at the root with local precision at least alpha; 0 if none."""
-        precision = np.arange(1, self.ranks[0].size + 1) / self.ranks[0]
         recall = np.cumsum(self.n_continuations[self.children[0]]) / self.n_sequences
-        return float(np.max(recall, where=precision >= alpha * (1 - _ROUNDING), initial=0.0))
+        return float(np.max(recall, where=self.places[0].precision >= alpha * (1 - _ROUNDING), initial=0.0))
 
     def survivors_by_node(self, step: int) -> dict:
         """Nodes alive before a step: support function of (N·recall, precision), and N.
@@ -163,8 +168,7 @@ class _Ranking:
             support = 1 + self.mu
             if not self.is_leaf[node]:
                 kept = np.cumsum(self.n_continuations[self.children[node]])
-                precision = np.arange(1, kept.size + 1) / self.ranks[node]
-                support = (kept[:, None] + precision[:, None] * self.mu).max(axis=0)
+                support = (kept[:, None] + self.places[node].precision[:, None] * self.mu).max(axis=0)
             alive[node] = (support, int(self.n_continuations[node]))
         return alive
 
@@ -177,26 +181,31 @@ class _Ranking:
             children = self.children[node].tolist()
             own = np.array([support.pop(child) for child in children])
             avoid = np.array([can_avoid[child] for child in children])
-            by_cutoff = np.array(list(self._cutoffs(own, avoid, self.ranks[node])))
+            places = self.places[node]
+            by_cutoff = np.array(list(self._sums(own, avoid, places)))
             support[node] = by_cutoff.max(axis=0)
-            # A strategy avoids all base nodes below if it keeps no valid token, or only avoidable children.
-            can_avoid[node] = bool(self.ranks[node][0] > 1 or avoid[0])
+            # A strategy avoids all base nodes below by keeping no valid token, or only avoidable children.
+            can_avoid[node] = bool(places.can_miss or avoid[: places.group_end[0]].any())
         return by_cutoff
 
-    def _cutoffs(self, own, avoid, ranks):
-        """Σ over the retained children of f_c(μ/k) on the grid of μ, for every cutoff k that can be best."""
-        # With j children kept, k runs from the rank of the j-th to just before the next one. The value is
-        # convex in 1/k, so the ends suffice: small k favours x > 0, large k favours x < 0.
-        last = np.append(ranks[1:] - 1, self.vocab)
-        for j in range(1, ranks.size + 1):
-            for k in {int(ranks[j - 1]), int(last[j - 1])}:
+    def _sums(self, own, avoid, places):
+        """Σ over the retained children of f_c(μ/k) on the grid of μ, for every cutoff k that can be best.
+
+        The value is convex in 1/k, so with j children kept only the smallest and the largest k matter: small
+        k favours x > 0, large k favours x < 0.
+        """
+        for j in range(1, avoid.size + 1):
+            start, end = places.group_start[j - 1], places.group_end[j - 1]
+            for k in {int(places.smallest[j - 1]), int(places.largest[j - 1])}:
                 below, weight = self._chord(k)
-                value = own[:j, below] * (1 - weight) + own[:j, below + 1] * weight
-                total = np.where(avoid[:j, None], np.maximum(value, 0.0), value).sum(axis=0)
-                if avoid[:j].all():  # but not all of them: the best one is kept even at a loss
-                    best_alone = value.max(axis=0)
-                    total = np.where(best_alone < 0, best_alone, total)
-                yield total
+                value = own[:end, below] * (1 - weight) + own[:end, below + 1] * weight
+                counted = np.where(avoid[:end, None], np.maximum(value, 0.0), value)
+                if j < end:  # the cutoff falls among tied children: whichever of them are best
+                    counted[start:end] = -np.sort(-counted[start:end], axis=0)
+                total = counted[:j].sum(axis=0)
+                # Not every child may be avoided: if all are a loss, at least one of the losses is taken.
+                best_alone = value.max(axis=0)
+                yield np.where(best_alone < 0, np.minimum(total, best_alone), total)
 
     def _chord(self, k: int):
         """Grid cell that holds μ/k for each μ of the grid, and the weight of its upper end."""
@@ -206,3 +215,30 @@ class _Ranking:
             width = self.mu[below + 1] - self.mu[below]
             self._chords[k] = below, np.clip((scaled - self.mu[below]) / width, 0.0, 1.0)
         return self._chords[k]
+
+
+@dataclass(frozen=True)
+class _Cutoffs:
+    """Cutoffs of one conditional that keep j valid tokens, row j − 1, whatever the order within ties."""
+
+    smallest: Int[np.ndarray, "n_valid"]
+    largest: Int[np.ndarray, "n_valid"]
+    group_start: Int[np.ndarray, "n_valid"]  # valid tokens that score strictly more than the j-th
+    group_end: Int[np.ndarray, "n_valid"]  # valid tokens that score at least as much
+    can_miss: bool  # the first rank can hold an invalid token
+
+    @property
+    def precision(self) -> Float[np.ndarray, "n_valid"]:
+        """Best local precision with j valid tokens kept."""
+        return np.arange(1, self.smallest.size + 1) / self.smallest
+
+    @classmethod
+    def at(cls, places) -> Self:
+        """From the places of the valid tokens: ties valid first for ``smallest``, last for ``largest``."""
+        kept = np.arange(1, places.rank.size + 1)
+        start = np.searchsorted(places.above, places.above, side="left")
+        end = np.searchsorted(places.above, places.above, side="right")
+        invalid_above = places.above - start
+        invalid_upto = places.above + places.tied - end
+        largest = kept + np.append(invalid_upto[1:], places.vocab - places.rank.size)
+        return cls(kept + invalid_above, largest, start, end, bool(invalid_upto[0] > 0))

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from calib_assets.decoding import RULES
+
 CUTOFF_ORACLE = "oracle_cutoff"
-VALIDITY_ORACLE = "validity_oracle"
 # A rule that keeps only valid tokens has validity 1 up to rounding; a floor of 1.0 must accept it.
 FLOOR_TOLERANCE = 1e-12
 _POINT = ("rule", "parameter", "temperature", "validity", "diversity")
@@ -37,7 +38,12 @@ def validity_diversity_frontier(points: pl.DataFrame) -> pl.DataFrame:
         points.select(_POINT)
         .drop_nulls("diversity")
         .sort(
-            "rule", "validity", "diversity", "temperature", "parameter", descending=[False, True, True, False, False]
+            "rule",
+            "validity",
+            "diversity",
+            "temperature",
+            "parameter",
+            descending=[False, True, True, False, False],
         )
         .with_row_index("place")
         .filter(best_above.is_null() | (pl.col("diversity") > best_above))
@@ -84,9 +90,10 @@ def calibration_gap(points: pl.DataFrame, floors: Sequence[float]) -> pl.DataFra
     """Split of the lost diversity at each validity floor into an order gap and a shape gap.
 
     Order gap = 1 − Div(cutoff oracle): what even the right support size does not recover. Shape gap =
-    Div(cutoff oracle) − Div(best practical rule), "practical" being every rule except the two oracles,
-    each with its best temperature and parameter. The shape gap can be negative: the cutoff oracle's
-    support size is fixed, so where order is miscalibrated another cutoff may do better at a low floor.
+    Div(cutoff oracle) − Div(best practical rule), "practical" being every rule that does not know the valid
+    set (`TruncationRule.uses_valid_set`), each with its best temperature and parameter. The shape gap can be
+    negative: the cutoff oracle's support size is fixed, so where order is miscalibrated another cutoff may do
+    better at a low floor.
 
     Args:
         points: Columns rule, parameter, temperature, validity, diversity, the rule `oracle_cutoff`
@@ -103,12 +110,14 @@ def calibration_gap(points: pl.DataFrame, floors: Sequence[float]) -> pl.DataFra
     """
     best = best_diversity(points, floors)
     if CUTOFF_ORACLE not in best["rule"]:
-        raise ValueError(f"points has no rule {CUTOFF_ORACLE!r}: the gap is measured against it; add it to the grid")
+        raise ValueError(
+            f"points has no rule {CUTOFF_ORACLE!r}: the gap is measured against it; add it to the grid"
+        )
     oracle = best.filter(pl.col("rule") == CUTOFF_ORACLE).select(
         "floor", oracle_diversity="diversity", oracle_temperature="temperature"
     )
     practical = (
-        best.filter(~pl.col("rule").is_in([CUTOFF_ORACLE, VALIDITY_ORACLE]))
+        best.filter(~pl.col("rule").is_in([name for name, rule in RULES.items() if rule.uses_valid_set]))
         .drop_nulls("diversity")
         .sort("diversity", "validity", "rule", descending=[True, True, False])
         .unique("floor", keep="first", maintain_order=True)

@@ -152,7 +152,9 @@ def frontier_auc(precision: Float[np.ndarray, "points"], recall: Float[np.ndarra
 def _points(precision, recall):
     precision, recall = np.asarray(precision, dtype=float), np.asarray(recall, dtype=float)
     if precision.ndim != 1 or precision.shape != recall.shape or precision.size == 0:
-        raise ValueError(f"precision {precision.shape} and recall {recall.shape} must be equal, non-empty vectors")
+        raise ValueError(
+            f"precision {precision.shape} and recall {recall.shape} must be equal, non-empty vectors"
+        )
     for name, values in (("precision", precision), ("recall", recall)):
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"{name} holds a value outside [0, 1]: {values.min()} .. {values.max()}")

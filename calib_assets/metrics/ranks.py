@@ -18,14 +18,21 @@ class ValidRanks:
     Attributes:
         token: ``[n_valid]`` token ids.
         rank: ``[n_valid]`` 1-based ranks by falling score, ties broken by token id; ascending.
-        midrank: ``[n_valid]`` mean rank of the token's tie group, which no tie-breaking can bias.
+        above: ``[n_valid]`` number of tokens with a strictly larger score.
+        tied: ``[n_valid]`` number of tokens with the same score, the token itself included.
         vocab: Number of tokens in the conditional.
     """
 
     token: Int[np.ndarray, "n_valid"]
     rank: Int[np.ndarray, "n_valid"]
-    midrank: Float[np.ndarray, "n_valid"]
+    above: Int[np.ndarray, "n_valid"]
+    tied: Int[np.ndarray, "n_valid"]
     vocab: int
+
+    @property
+    def midrank(self) -> Float[np.ndarray, "n_valid"]:
+        """Mean rank of the token's tie group, which no tie-breaking can bias."""
+        return self.above + (self.tied + 1) / 2
 
 
 def valid_ranks(scores: Float[np.ndarray, "vocab"], is_valid: Bool[np.ndarray, "vocab"]) -> ValidRanks:
@@ -49,14 +56,13 @@ def valid_ranks(scores: Float[np.ndarray, "vocab"], is_valid: Bool[np.ndarray, "
     own = scores[token]
     ordered = np.sort(scores)
     upto = np.searchsorted(ordered, own, side="right")
-    n_tied = upto - np.searchsorted(ordered, own, side="left")
+    tied = upto - np.searchsorted(ordered, own, side="left")
     above = scores.size - upto
     rank = above + 1
-    if (n_tied > 1).any():
-        rank += _place_in_tie_group(scores, token, own, n_tied > 1)
-    best_first = np.argsort(rank)
-    midrank = above + (n_tied + 1) / 2
-    return ValidRanks(token[best_first], rank[best_first], midrank[best_first], scores.size)
+    if (tied > 1).any():
+        rank += _place_in_tie_group(scores, token, own, tied > 1)
+    order = np.argsort(rank)
+    return ValidRanks(token[order], rank[order], above[order], tied[order], scores.size)
 
 
 def order_auroc(scores: Float[np.ndarray, "vocab"], is_valid: Bool[np.ndarray, "vocab"]) -> float | None:

@@ -1,4 +1,4 @@
-"""Probability of every valid answer under several temperatures, and what is left (Paper A, Figures 5 and 10)."""
+"""Probability of every valid answer at several temperatures, and what is left (Paper A, Figures 5, 10)."""
 
 from collections.abc import Sequence
 
@@ -51,8 +51,8 @@ def sequence_probabilities(
     log_p = np.asarray(log_probabilities, dtype=np.float64)
     if log_p.shape != (len(temperatures), len(texts)) or log_p.size == 0:
         raise ValueError(
-            f"log_probabilities has shape {log_p.shape} for {len(temperatures)} temperatures and {len(texts)} texts; "
-            "it needs one row per temperature and one column per answer"
+            f"log_probabilities has shape {log_p.shape} for {len(temperatures)} temperatures, {len(texts)} "
+            "texts; it needs one row per temperature and one column per answer"
         )
     if np.isnan(log_p).any():
         raise ValueError(f"log_probabilities has {np.isnan(log_p).sum()} NaN of {log_p.size} entries")

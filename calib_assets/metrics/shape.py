@@ -82,10 +82,13 @@ def valid_mass(logits: Float[np.ndarray, "vocab"], is_valid: Bool[np.ndarray, "v
     0.5
     """
     logits, is_valid = _checked(logits, is_valid)
-    return min(1.0, float(np.exp(logsumexp(logits[is_valid]) - logsumexp(logits))))
+    total = logsumexp(logits)
+    if np.isneginf(total):
+        raise ValueError("every logit is -inf: there is no distribution")
+    return min(1.0, float(np.exp(logsumexp(logits[is_valid]) - total)))
 
 
-def entropy(logits: Float[np.ndarray, "vocab"]) -> float:
+def step_entropy(logits: Float[np.ndarray, "vocab"]) -> float:
     """Entropy in nats of the whole conditional softmax(logits), valid and invalid tokens alike.
 
     Args:
@@ -97,7 +100,7 @@ def entropy(logits: Float[np.ndarray, "vocab"]) -> float:
     Raises:
         ValueError: If a logit is NaN or +inf, or all are -inf.
 
-    >>> round(entropy(np.zeros(8)) / float(np.log(2)), 12)  # bits
+    >>> round(step_entropy(np.zeros(8)) / float(np.log(2)), 12)  # bits
     3.0
     """
     return _entropy_of(_within_valid(logits, np.ones(np.shape(logits), dtype=bool)))
@@ -121,7 +124,9 @@ def _entropy_of(log_p) -> float:
 def _checked(logits, is_valid):
     logits, is_valid = np.asarray(logits, dtype=np.float64), np.asarray(is_valid, dtype=bool)
     if logits.ndim != 1 or logits.shape != is_valid.shape:
-        raise ValueError(f"logits {logits.shape} and the valid set {is_valid.shape} must be vectors over one vocabulary")
+        raise ValueError(
+            f"logits {logits.shape} and the valid set {is_valid.shape} must be vectors over one vocabulary"
+        )
     n_bad = np.count_nonzero(np.isnan(logits) | np.isposinf(logits))
     if n_bad:
         raise ValueError(f"logits has {n_bad} NaN or +inf of {logits.size} entries")

@@ -36,7 +36,8 @@ def render_cell(value: Any, column: Column) -> Cell:
     if column.kind == "sources":
         return Cell("", links=tuple(value), css="sources")
     if column.kind == "text":
-        return Cell(str(value), sort=str(value).lower())
+        text = str(value)
+        return Cell(text, sort=text.lower(), css="wrap" if len(text) > 40 else "")
     if column.kind == "flag":
         return Cell("yes" if value else "no", sort=str(int(value)))
     return Cell(_number(value, column.kind), sort=repr(float(value)), title=_exact(value), css="number")
@@ -45,6 +46,8 @@ def render_cell(value: Any, column: Column) -> Cell:
 def _number(value: float, kind: str) -> str:
     if kind == "count":
         return f"{round(value):,}"
+    if kind == "share" and 0.001 <= value < 0.9995:
+        return f"{value:.3f}" if value >= 0.1 else f"{value:#.3g}"
     return share(value, 3) if kind == "share" else short(value, 4)
 
 

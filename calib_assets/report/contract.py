@@ -131,7 +131,7 @@ class ReportTable:
         if absent:
             raise ValueError(f"table {fields.get('id')}: the frame lacks {', '.join(absent)}; it has {frame.columns}")
         return cls(
-            columns=tuple(columns.values()), rows=tuple(frame.select(columns).head(limit).rows()),
+            columns=tuple(columns.values()), rows=tuple(frame.select(list(columns)).head(limit).rows()),
             omitted=max(frame.height - limit, 0), **fields,
         )
 
@@ -160,6 +160,14 @@ class ReportFigure:
         if isinstance(self.image, bytes) and not self.image.startswith(b"\x89PNG\r\n\x1a\n"):
             raise ValueError(f"figure {self.id}: image bytes must be a PNG")
 
+    @property
+    def width(self) -> int:
+        """Width on the page in CSS pixels: that of the SVG, or half of the PNG's (drawn at twice the screen's dots)."""
+        if isinstance(self.image, str):
+            found = re.match(r'<svg[^>]* width="([0-9.]+)"', self.image)
+            return round(float(found[1])) if found else 560
+        return int.from_bytes(self.image[16:20], "big") // 2
+
     @classmethod
     def draw(cls, figure: Figure, *, id: str, title: str, alt: str, **fields: Any) -> Self:
         """Encode a matplotlib figure as SVG whose ids are its own and whose neutral colours follow the page."""
@@ -174,6 +182,11 @@ class Missing:
     asset: str
     partition: str | None
     reason: str = "not materialised yet"
+
+    @property
+    def where(self) -> str:
+        """The partition, for people."""
+        return self.partition or "the whole study"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ def _environment() -> Environment:
         lstrip_blocks=True, keep_trailing_newline=True,
     )
     environment.globals.update(cell=render_cell, picture=_picture, kind_of=lambda item: type(item).__name__)
+    environment.tests["missing_item"] = lambda item: isinstance(item, Missing)
     return environment
 
 

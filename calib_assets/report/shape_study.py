@@ -194,6 +194,8 @@ def shape_report(
     floors: tuple[float, ...] = (0.8,),
     checks: Sequence[Check] = (),
     generated_at: str | None = None,
+    sections: Mapping[Partition, ReportSection] | None = None,
+    records: Sequence[Provenance] = (),
 ) -> str:
     """The whole report of a shape study as HTML text.
 
@@ -204,6 +206,8 @@ def shape_report(
         floors: Validity floors of the study; the headline takes 0.8 if listed, else the first.
         checks: Asset-check results.
         generated_at: Time to print; None keeps the text reproducible.
+        sections: Sections drawn before, by (model, task); by default they are drawn here.
+        records: Provenance that those sections refer to.
     """
     floor = 0.8 if 0.8 in floors or not floors else floors[0]
 
@@ -218,17 +222,18 @@ def shape_report(
         },
     )
     models = list(dict.fromkeys(model for model, _ in tables))
-    sections = [comparison_section(tables, provenance, floors=floors)]
+    if sections is None:
+        sections = {
+            key: partition_section(*key, tables[key], provenance.get(key, {}), floors=floors) for key in tables
+        }
+    chapters = [comparison_section(tables, provenance, floors=floors)]
     for model in models:
-        children = tuple(
-            partition_section(*key, tables[key], provenance.get(key, {}), floors=floors)
-            for key in tables if key[0] == model
-        )
-        sections.append(ReportSection(id=slug("model", model), title=model, children=children))
-    records = list(dict.fromkeys(record for found in provenance.values() for record in found.values()))
-    shown = sum(isinstance(item, ReportFigure | ReportTable) for part in flatten(sections) for item in part.items)
+        children = tuple(sections[key] for key in tables if key[0] == model)
+        chapters.append(ReportSection(id=slug("model", model), title=model, children=children))
+    known = list(dict.fromkeys([*records, *(record for found in provenance.values() for record in found.values())]))
+    shown = sum(isinstance(item, ReportFigure | ReportTable) for part in flatten(chapters) for item in part.items)
     return build_report(
-        sections, records, configuration, title, headline=headline, checks=checks, generated_at=generated_at,
+        chapters, known, configuration, title, headline=headline, checks=checks, generated_at=generated_at,
         summary=f"{_count(len(models), 'model')} on {_count(len({task for _, task in tables}), 'task')}: "
         f"{shown} figures and tables.",
     )

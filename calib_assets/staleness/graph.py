@@ -41,7 +41,7 @@ class Node:
         body: Function that computes it; its reachable code is the code version.
         dispatches: study, cell -> code reached only at run time, part of the identity.
         libraries: Names of distributions whose version changes numbers.
-        work: study, cell -> expected model work, or None for an asset that never touches a model.
+        work: planner's context, cell -> expected model work, or None for an asset that never touches a model.
         version: Explicit code version that replaces the computed one (the rare case).
         pool: Dagster concurrency pool.
         preview: Result -> PNG bytes of a small figure for the UI; not part of the identity.
@@ -55,7 +55,7 @@ class Node:
     description: str = ""
     dispatches: Callable[[Study, Cell], Iterable[object]] | None = None
     libraries: tuple[str, ...] = ()
-    work: Callable[[Study, Cell], Work] | None = None
+    work: Callable[..., Work] | None = None
     version: str | None = None
     pool: str | None = None
     preview: Callable | None = None

@@ -1,7 +1,7 @@
 """Identity of one (asset, cell): everything that its numbers depend on, and the fingerprint of that."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -20,12 +20,14 @@ class Context:
 
     Attributes:
         slicer: study, spec asset, cell -> slice (plain data; it includes the digest of a model's weights).
+        tools: Services that bodies use (``language_models``); making one is cheap.
     """
 
     graph: Graph
     study: Study
     store: ArtifactStore
     slicer: Slicer
+    tools: dict[str, object] = field(default_factory=dict)
 
 
 def spec_version(context: Context, spec: str, cell: Cell) -> str:

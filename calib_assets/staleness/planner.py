@@ -74,7 +74,7 @@ def _check(context: Context, key: str, cell: Cell, stale: dict, verify: bool) ->
         reasons.append(f"and for {len(waits) - 3} more")
     restorable = not waits and context.store.complete(key, cell, expected) is not None
     node = context.graph.nodes[key]
-    work = node.work(context.study, cell) if node.work is not None and not restorable else None
+    work = node.work(context, cell) if node.work is not None and not restorable else None
     run = manifest.run_id if manifest is not None else ""
     return Stale(key, cell, tuple(reasons), expected, bool(waits), restorable, work, run)
 

@@ -50,7 +50,6 @@ class Run:
         key, cell: What is being computed.
         folder: Where a body may write large files itself; the same folder after an interruption.
         fingerprint: Of this computation; a resumable cache keys its parts with it.
-        tools: Services by name (``language_models``), so that tests and deployments can swap them.
         log: Called with one line of progress.
     """
 
@@ -59,7 +58,6 @@ class Run:
     cell: Cell
     folder: Path
     fingerprint: str
-    tools: dict[str, object]
     log: Callable[[str], None]
 
     def slice(self, spec: str) -> dict:
@@ -81,6 +79,11 @@ class Run:
     def _require(self, spec: str) -> None:
         if spec not in self.context.graph.nodes[self.key].deps:
             raise LookupError(f"{self.key} reads {spec} without depending on it; add {spec!r} to its deps")
+
+    @property
+    def tools(self) -> dict[str, object]:
+        """Services by name (``language_models``), which tests and deployments swap."""
+        return self.context.tools
 
     @property
     def coordinates(self) -> dict[str, str]:
@@ -117,6 +120,10 @@ class Run:
             tables.append(table.select(*front, *(c for c in table.columns if c not in extra)) if front else table)
         return pl.concat(tables, how="vertical_relaxed") if len(tables) > 1 else tables[0]
 
+    def read(self, dep: str, cell: Cell, name: str) -> bytes:
+        """One file of an upstream result."""
+        return self.context.store.read(dep, cell, name)
+
     def upstream_folder(self, dep: str) -> Path:
         """Folder of the upstream result in use (for memory-mapped files)."""
         (cell,) = self.upstream_cells(dep)
@@ -137,7 +144,6 @@ def materialize(
     key: str,
     cell: Cell,
     *,
-    tools: dict[str, object],
     log: Callable[[str], None],
     run_id: str = "",
     force: bool = False,
@@ -145,7 +151,8 @@ def materialize(
     """Bring one (asset, cell) up to date, doing no work that has been done.
 
     Args:
-        tools: Services that bodies may use; constructing them must be cheap (a model loads when first asked).
+        log: Called with one line of progress.
+        run_id: Dagster run, for provenance.
         force: Compute even if a result with this fingerprint exists.
 
     Raises:
@@ -160,7 +167,7 @@ def materialize(
         if found is not None:
             return found
         _require_upstream(context, key, cell)
-        return _compute(context, key, cell, tools, log, run_id)
+        return _compute(context, key, cell, log, run_id)
 
 
 def _stored(context: Context, key: str, cell: Cell) -> Outcome | None:
@@ -188,13 +195,13 @@ def _require_upstream(context: Context, key: str, cell: Cell) -> None:
         )
 
 
-def _compute(context, key, cell, tools, log, run_id) -> Outcome:
+def _compute(context: Context, key: str, cell: Cell, log: Callable[[str], None], run_id: str) -> Outcome:
     inputs = identity(context, key, cell)
     mark = fingerprint(key, cell, inputs)
     folder = context.store.folder(key, cell, mark)
     started = time.monotonic()
     node = context.graph.nodes[key]
-    result = node.body(Run(context, key, cell, folder, mark, tools, log))
+    result = node.body(Run(context, key, cell, folder, mark, log))
     seconds = time.monotonic() - started
     payload = {f"{name}.parquet": parquet_bytes(table) for name, table in result.tables.items()} | result.files
     if node.preview is not None:
@@ -218,4 +225,5 @@ def _compute(context, key, cell, tools, log, run_id) -> Outcome:
         libraries={name: library_version(name) for name in PROVENANCE_LIBRARIES},
     )
     context.store.publish(manifest)
+    context.store.clear_unfinished(key, cell, keep=mark)
     return Outcome("computed", manifest)

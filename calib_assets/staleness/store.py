@@ -100,6 +100,12 @@ class ArtifactStore:
         if (current := self.current(manifest.asset, manifest.cell)) and current.fingerprint == manifest.fingerprint:
             (folder / CURRENT).unlink(missing_ok=True)
 
+    def clear_unfinished(self, asset: str, cell: Cell, keep: str) -> None:
+        """Remove half-done results of other fingerprints; call it only while holding the cell's lock."""
+        for path in self.folder(asset, cell).iterdir():
+            if path.is_dir() and path.name != keep and not (path / MANIFEST).exists():
+                shutil.rmtree(path, ignore_errors=True)
+
     def table(self, asset: str, cell: Cell, name: str) -> pl.DataFrame:
         """One table of the result in use.
 

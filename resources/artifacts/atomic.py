@@ -22,7 +22,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class ArtifactError(RuntimeError):
-    """A stored file is not what its manifest says. Names the file, what was stored, what was found, the remedy."""
+    """A stored file is not what its manifest says: names file, what was stored, what was found, remedy."""
 
     def __init__(self, where: str | Path, stored: object, found: object, remedy: str):
         super().__init__(f"{where}: stored {stored}, found {found}; remedy: {remedy}")
@@ -38,7 +38,7 @@ class DiskSpaceError(OSError):
 
 @contextmanager
 def explain_full_disk(what: str | Path) -> Iterator[None]:
-    """Turn "no space left", "file too large" and "quota exceeded" into a :class:`DiskSpaceError` with a remedy."""
+    """Turn "no space left", "file too large", "quota exceeded" into a :class:`DiskSpaceError` with a remedy."""
     try:
         yield
     except OSError as error:
@@ -77,7 +77,8 @@ def fsync_directory(directory: str | Path) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a temporary sibling for writing; on success it durably takes the name ``path``, else it is removed.
+    """Open a temporary sibling for writing; on success it durably takes the name ``path``, else it is
+    removed.
 
     >>> import tempfile; folder = Path(tempfile.mkdtemp())
     >>> with replacing(folder / "a.bin") as file:

@@ -1,4 +1,5 @@
-"""The two interfaces that a language model offers: text to tokens (:class:`Tokenization`) and tokens to logits.
+"""The two interfaces that a language model offers: text to tokens (:class:`Tokenization`) and tokens to
+logits.
 
 Nothing here imports torch: an asset that is up to date asks only for an identity.
 """
@@ -26,7 +27,8 @@ class Context:
     """What the model is conditioned on.
 
     Attributes:
-        text: The rendered text (template, generation prompt, answer prefix), without a BOS that was added to it.
+        text: The rendered text (template, generation prompt, answer prefix), without a BOS that was added to
+            it.
         ids: Its token ids, with BOS; these go to the model.
     """
 
@@ -89,10 +91,12 @@ class Tokenization(ABC):
     def answer_ids(self, answer: str, context: Context) -> list[int]:
         """The canonical tokenization of ``answer`` after ``context``.
 
-        Canonical means what the tokenizer makes of the whole text; the context's own tokens must survive in it.
+        Canonical means what the tokenizer makes of the whole text; the context's own tokens must survive in
+        it.
 
         Raises:
-            TokenizationError: If the answer is empty, a token spans the end of the context, or the tokens do not
+            TokenizationError: If the answer is empty, a token spans the end of the context, or the tokens do
+                not
                 spell the answer. The message names the answer, the tokens and the remedy.
         """
         where = f"answer {answer!r}"
@@ -101,19 +105,22 @@ class Tokenization(ABC):
         ids = self._encode_after(context, answer)
         kept = len(context.ids)
         if tuple(ids[:kept]) != context.ids:
-            same = next((i for i, (a, b) in enumerate(zip(ids, context.ids, strict=False)) if a != b), min(kept, len(ids)))
+            same = next(
+                (i for i, (a, b) in enumerate(zip(ids, context.ids, strict=False)) if a != b),
+                min(kept, len(ids)),
+            )
             raise TokenizationError(
                 where,
                 f"its first characters merge with the end of the context: tokens {self._named(ids[same:])} "
                 f"instead of {self._named(context.ids[same:])} + answer",
-                "move the space or punctuation at the boundary from one side to the other (prompt or answer_prefix)",
+                "move the space or punctuation at the boundary to the other side (prompt or answer_prefix)",
             )
         spelled = [self.token_bytes(token) for token in ids[kept:]]
         if None in spelled or b"".join(spelled) != answer.encode():
             raise TokenizationError(
                 where,
                 f"tokens {self._named(ids[kept:])} spell {self.decode(ids[kept:])!r}",
-                "write the answer with characters that this tokenizer keeps (no control tokens, no normalised forms)",
+                "write it with characters that this tokenizer keeps (no control tokens, no normalised forms)",
             )
         return ids[kept:]
 
@@ -135,7 +142,7 @@ class LanguageModel(ABC):
     @property
     @abstractmethod
     def dtype(self) -> str:
-        """``float32``, ``bfloat16`` or ``float16``: the arithmetic of the model and the storage type of its logits."""
+        """``float32``, ``bfloat16`` or ``float16``: the model's arithmetic, and how its logits are stored."""
 
     @property
     @abstractmethod
@@ -165,8 +172,8 @@ class LanguageModel(ABC):
             progress: Called with (done, total) counts of wanted nodes.
 
         Yields:
-            ``(index, logits)``: ``logits[i]`` (float32, ``[vocab_size]``) belongs to ``wanted[index[i]]``. Every
-            index appears once, blocks come in any order. Values of a half precision model are widened exactly.
+            ``(index, logits)``: ``logits[i]`` (float32, ``[vocab_size]``) belongs to ``wanted[index[i]]``.
+            Every index appears once, blocks come in any order. Half precision is widened exactly.
         """
 
     @abstractmethod
@@ -185,7 +192,8 @@ class LanguageModel(ABC):
         Args:
             context_ids: The context that the trie continues.
             trie: The valid sequences.
-            rows: Which rows to compute (default: all). Neighbours in :func:`~.packing.depth_first_rows` order share
+            rows: Which rows to compute (default: all). Neighbours in :func:`~.packing.depth_first_rows` order
+                share
                 most of their prefixes, so a part of that order is the cheapest part to ask for.
             progress: Called with (done, total) counts of rows.
 

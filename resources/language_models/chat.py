@@ -1,4 +1,5 @@
-"""Chat templates, rendered exactly as transformers' ``apply_chat_template`` renders them, without importing it.
+"""Chat templates, rendered exactly as transformers' ``apply_chat_template`` renders them, without importing
+it.
 
 Templates come with downloaded weights, so they run in Jinja's immutable sandbox.
 """
@@ -18,7 +19,7 @@ from resources.language_models.errors import ModelError
 class _GenerationBlocks(jinja2.ext.Extension):
     """Accept ``{% generation %}`` … ``{% endgeneration %}``, which marks assistant text for training."""
 
-    tags = {"generation"}
+    tags = frozenset({"generation"})
 
     def parse(self, parser):
         line = next(parser.stream).lineno
@@ -34,7 +35,9 @@ def _raise(message: str):
 
 
 def _tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
 
 
 @lru_cache(maxsize=32)
@@ -65,13 +68,16 @@ def render_chat(
         special_tokens: Names such as ``bos_token`` that the template may use, and their text.
         add_generation_prompt: End with the opening of an assistant turn.
         thinking: ``enable_thinking`` of the template; not passed when None.
-        today: The date (ISO) that ``strftime_now`` gives. transformers gives the date of the call, with which the
-            same study would have other contexts tomorrow; a fixed date is part of the model's identity instead.
+        today: The date (ISO) that ``strftime_now`` gives. transformers gives the date of the call, with which
+            the
+            same study would have other contexts tomorrow; a fixed date is part of the model's identity
+            instead.
 
     Raises:
         ModelError: If the template cannot be parsed or refuses the messages (for example a system message).
 
-    >>> render_chat("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}", [{"role": "user", "content": "Hi"}], {})
+    >>> template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    >>> render_chat(template, [{"role": "user", "content": "Hi"}], {})
     '<user>Hi'
     """
     extra = {} if thinking is None else {"enable_thinking": thinking}
@@ -85,5 +91,7 @@ def render_chat(
         )
     except jinja2.exceptions.TemplateError as error:
         raise ModelError(
-            "chat template", f"{type(error).__name__}: {error}", "correct chat_template, or drop system_prompt if it is refused"
+            "chat template",
+            f"{type(error).__name__}: {error}",
+            "correct chat_template, or drop system_prompt if it is refused",
         ) from error

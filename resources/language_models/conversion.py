@@ -2,9 +2,9 @@
 
 Loading a GGUF takes four to ten times longer than loading safetensors, so a GGUF is converted once into
 ``<cache_dir>/models/<key>/`` (float32 master weights, config, tokenizer.json, chat template). The key is the
-SHA-256 of the GGUF and this file's ``CONVERTER`` version. The directory appears by one rename, after everything
-in it is on disk, under a lock that dies with its holder: two processes convert once, and a killed conversion
-leaves nothing that could be taken for a model.
+SHA-256 of the GGUF and this file's ``CONVERTER`` version. The directory appears by one rename, after
+everything in it is on disk, under a lock that dies with its holder: two processes convert once, and a killed
+conversion leaves nothing that could be taken for a model.
 """
 
 import hashlib
@@ -15,26 +15,35 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from resources.artifacts.atomic import exclusive, explain_full_disk, file_sha256, fsync_directory, require_free_space
-from resources.artifacts.atomic import write_json
-from resources.language_models.errors import ChecksumError, CorruptFileError, SourceError
+from resources.artifacts.atomic import (
+    exclusive,
+    explain_full_disk,
+    file_sha256,
+    fsync_directory,
+    require_free_space,
+    write_json,
+)
+from resources.language_models.errors import CorruptFileError, SourceError
 from resources.language_models.sources import check_safetensors, remembered_sha256, resolve, verified_sha256
 from resources.language_models.spec import ModelSource
 
 CONVERTER = 1  # raise it when the same GGUF must be converted anew
 MANIFEST = "conversion.json"
-# GGUF files name the pre-tokenizer that the merges were learned with. transformers 5.23 knows most names and falls
-# back to GPT-2's splitting for the others without a word. For these llama.cpp isolates every digit first; GPT-2's
-# splitting then differs where several spaces or newlines precede a digit.
+# GGUF files name the pre-tokenizer that the merges were learned with. transformers 5.23 knows most names and
+# falls back to GPT-2's splitting for the others without a word. For these llama.cpp isolates every digit
+# first; GPT-2's splitting then differs where several spaces or newlines precede a digit.
 _SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 _LIKE_GPT2 = {"gpt-2", "default", "phi-2", "mpt", "olmo", "jais", "gigachat"}
+_TOKENIZER_BYTES = 64 << 20
 _log = logging.getLogger(__name__)
 
 
 def prepare_model(source: ModelSource, cache_dir: str | Path) -> Path:
-    """Return a directory with config.json, tokenizer.json and safetensors for ``source``; convert it if needed.
+    """Return a directory with config.json, tokenizer.json and safetensors for ``source``; convert it if
+    needed.
 
-    Hub snapshots and local directories are used where they are; a GGUF is converted once and then found again.
+    Hub snapshots and local directories are used where they are; a GGUF is converted once and then found
+    again.
 
     Args:
         source: Any source but a Markov chain.
@@ -56,13 +65,16 @@ def prepare_model(source: ModelSource, cache_dir: str | Path) -> Path:
                 check_safetensors(part)
         return resolved.parts[0].parent
     if not resolved.name.endswith(".gguf"):
-        raise SourceError(resolved.label, "not a GGUF file", "give a .gguf file or a directory of safetensors")
+        raise SourceError(
+            resolved.label, "not a GGUF file", "give a .gguf file or a directory of safetensors"
+        )
     models = Path(cache_dir) / "models"
     models.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(f"gguf {digest} converter {CONVERTER}".encode()).hexdigest()[:32]
-    target = models / key
-    with exclusive(models / f"{key}.lock"):
-        for leftover in models.glob(f"{key}.partial-*"):  # of a killed conversion: we hold the lock, nobody uses it
+    target = _target(models, digest)
+    with exclusive(models / f"{target.name}.lock"):
+        for leftover in models.glob(
+            f"{target.name}.partial-*"
+        ):  # of a killed conversion: we hold the lock, nobody uses it
             shutil.rmtree(leftover)
         if target.exists() and (fault := _fault(target, cache_dir)):
             _log.warning("%s: %s; it is derived data and is converted again", target, fault)
@@ -72,8 +84,24 @@ def prepare_model(source: ModelSource, cache_dir: str | Path) -> Path:
     return target
 
 
+def is_prepared(source: ModelSource, cache_dir: str | Path) -> bool:
+    """Whether :func:`prepare_model` would find its result at hand, without a conversion or a download."""
+    if source.kind == "hub":
+        from huggingface_hub import try_to_load_from_cache
+
+        return isinstance(try_to_load_from_cache(source.hub, "config.json", revision=source.revision), str)
+    if resolve(source).is_directory:
+        return True
+    return _target(Path(cache_dir) / "models", verified_sha256(source, cache_dir)).exists()
+
+
+def _target(models: Path, digest: str) -> Path:
+    """Directory of a converted GGUF: another content or another converter is another directory."""
+    return models / hashlib.sha256(f"gguf {digest} converter {CONVERTER}".encode()).hexdigest()[:32]
+
+
 def _fault(directory: Path, cache_dir: str | Path) -> str | None:
-    """What is wrong with a converted directory, or None. Hashes are remembered, so this is cheap when nothing changed."""
+    """What is wrong with a converted directory, or None. Hashes are remembered: cheap if nothing changed."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text())
         for name, entry in manifest["files"].items():
@@ -91,8 +119,9 @@ def _convert(parts: tuple[Path, ...], name: str, target: Path, provenance: dict)
     """Convert one GGUF (maybe in parts) into ``target``, which must not exist; all or nothing."""
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     size = sum(part.stat().st_size for part in parts)
-    # A 4 bit file grows eightfold in float32; a cut one is also joined first.
-    require_free_space(target.parent, 9 * size + (size if len(parts) > 1 else 0))
+    require_free_space(
+        target.parent, size
+    )  # for the joined file, if it comes in parts; the weights are checked below
     partial.mkdir()
     try:
         with explain_full_disk(target):
@@ -107,15 +136,24 @@ def _convert(parts: tuple[Path, ...], name: str, target: Path, provenance: dict)
             if len(parts) > 1:
                 gguf.unlink()
             files = {
-                file.name: {"size": file.stat().st_size, "sha256": file_sha256(file)} for file in sorted(partial.iterdir())
+                file.name: {"size": file.stat().st_size, "sha256": file_sha256(file)}
+                for file in sorted(partial.iterdir())
             }
             for file in partial.iterdir():
                 with open(file, "rb") as handle:
                     os.fsync(handle.fileno())
-            libraries = {name: metadata.version(name) for name in ("gguf", "tokenizers", "torch", "transformers")}
+            libraries = {
+                name: metadata.version(name) for name in ("gguf", "tokenizers", "torch", "transformers")
+            }
             write_json(
                 partial / MANIFEST,
-                {"converter": CONVERTER, "files": files, "libraries": libraries, "notes": notes, **provenance},
+                {
+                    "converter": CONVERTER,
+                    "files": files,
+                    "libraries": libraries,
+                    "notes": notes,
+                    **provenance,
+                },
             )
             os.rename(partial, target)
             fsync_directory(target.parent)
@@ -124,37 +162,31 @@ def _convert(parts: tuple[Path, ...], name: str, target: Path, provenance: dict)
 
 
 def _write_model(gguf: Path, directory: Path) -> list[str]:
-    """Write config, tokenizer and float32 weights of ``gguf`` into ``directory``; return notes for the manifest."""
+    """Write config, tokenizer and float32 weights of ``gguf`` into ``directory``; return the manifest's notes."""
     import torch
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging as transformers_logging
 
-    bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
     try:
         reader = GGUFReader(gguf)
-        end = max((tensor.data_offset + tensor.n_bytes for tensor in reader.tensors), default=0)
         field = reader.get_field("tokenizer.ggml.pre")
-        pre = field.contents() if field is not None else None
-        has_bos = field_contents(reader, "tokenizer.ggml.add_bos_token")
-        del reader  # it maps the file
-        if gguf.stat().st_size < end:
-            raise ValueError(f"{gguf.stat().st_size:,} bytes where its header says {end:,}")
+        pre = None if field is None else field.contents()
+        needed = sum(4 * int(tensor.n_elements) for tensor in reader.tensors)
+        del reader, field  # they map the file
+    except Exception as error:  # the reader raises whatever the damaged bytes lead it to
+        raise _unreadable(gguf, error) from error
+    require_free_space(directory, needed + _TOKENIZER_BYTES)
+    try:
         folder, file = str(gguf.parent), gguf.name
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32, local_files_only=True)
-    except Exception as error:  # the readers raise whatever the damaged bytes lead them to
-        raise CorruptFileError(
-            str(gguf), f"cannot be read as GGUF ({type(error).__name__}: {error})", "install or download the file again"
-        ) from error
-    finally:
-        if bar:
-            transformers_logging.enable_progress_bar()
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file, dtype=torch.float32, local_files_only=True
+        )
+    except Exception as error:
+        raise _unreadable(gguf, error) from error
     notes = _mend_pre_tokenizer(tokenizer, pre)
-    if has_bos is not None:
-        notes.append(f"add_bos_token: {has_bos}")
-    # transformers refuses to save a model that came from a GGUF, although its weights are plain float32 by now.
+    # transformers refuses to save a model that came from a GGUF, although its weights are plain float32 by
+    # now.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -164,10 +196,9 @@ def _write_model(gguf: Path, directory: Path) -> list[str]:
     return notes
 
 
-def field_contents(reader, key: str):
-    """Value of a GGUF metadata field, None where the file does not have it."""
-    field = reader.get_field(key)
-    return None if field is None else field.contents()
+def _unreadable(gguf: Path, error: Exception) -> CorruptFileError:
+    found = f"{gguf.stat().st_size:,} bytes that cannot be read as GGUF ({type(error).__name__}: {error})"
+    return CorruptFileError(str(gguf), found, "install or download the file again")
 
 
 def _mend_pre_tokenizer(tokenizer, pre: str | None) -> list[str]:
@@ -183,7 +214,7 @@ def _mend_pre_tokenizer(tokenizer, pre: str | None) -> list[str]:
         return [f"pre-tokenizer {pre}: every digit isolated, then GPT-2's splitting"]
     if pre is None or pre in GGUF_PRE_TOKENIZER_SPLITS or pre in _LIKE_GPT2:
         return []
-    note = f"pre-tokenizer {pre!r} is unknown to transformers, GPT-2's splitting stands in: check the tokenization"
+    note = f"pre-tokenizer {pre!r} is unknown to transformers; GPT-2's stands in: check the tokenization"
     _log.warning("%s", note)
     return [note]
 
@@ -196,11 +227,9 @@ def _hub_snapshot(source: ModelSource) -> Path:
     try:
         return Path(snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
         raise SourceError(
             f"hub model {source.hub!r} at revision {source.revision!r}",
-            f"not in the local hub cache and cannot be downloaded ({type(error).__name__}: {str(error).splitlines()[0]})",
-            "check id, revision and network (gated models need HF_TOKEN), or download it elsewhere and use a path source",
+            f"not in the local hub cache, and the download failed ({type(error).__name__}: {reason})",
+            "check id, revision and network (gated models need HF_TOKEN), or download it elsewhere and give its path",
         ) from error
-
-
-__all__ = ["CONVERTER", "ChecksumError", "CorruptFileError", "SourceError", "prepare_model"]

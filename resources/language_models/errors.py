@@ -22,7 +22,7 @@ class ModelError(ValueError):
 
 
 class SourceError(ModelError):
-    """The source names nothing, or more than one thing (missing package or file, ambiguous glob, moving revision)."""
+    """A source that names nothing or too much: missing package or file, ambiguous glob, moving revision."""
 
 
 class ChecksumError(ModelError):

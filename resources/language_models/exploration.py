@@ -1,16 +1,18 @@
-"""``tokenizations: all``: every token sequence that spells a valid answer, best first, with a certified bound.
+"""``tokenizations: all``: every token sequence that spells a valid answer, best first, with a certified
+bound.
 
-The probability of an answer under a language model is the sum over all tokenizations of its text, of which there
-are exponentially many. Nodes (token prefixes that spell the beginning of an answer) are expanded in order of their
-probability at temperature 1, a batch of the best ones per round. What is not expanded has a known total probability,
-so at any time ``Val ∈ [explored_mass, explored_mass + open_mass]``: an open node's sequences have together at most
-the node's own probability.
+The probability of an answer under a language model is the sum over all tokenizations of its text, of which
+there are exponentially many. Nodes (token prefixes that spell the beginning of an answer) are expanded in
+order of their probability at temperature 1, a batch of the best ones per round. What is not expanded has a
+known total probability, so at any time ``Val ∈ [explored_mass, explored_mass + open_mass]``: an open node's
+sequences have together at most the node's own probability.
 """
 
 import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -44,21 +46,26 @@ class Exploration:
 class Spelling:
     """Which tokens continue the spelling of some answer, at each byte position.
 
-    States are distinct byte prefixes of the answers. A token leads from a state to a later one (its bytes stay
-    inside some answer), and only tokens from which an answer can still be completed are offered.
+    States are distinct byte prefixes of the answers. A token leads from a state to a later one (its bytes
+    stay inside some answer), and only tokens from which an answer can still be completed are offered.
 
     Args:
         answers: UTF-8 bytes of each answer; index i is answer i.
         token_bytes: Bytes of each token, None or empty for tokens that spell nothing.
-        end_ids: Tokens that end an answer (``terminated: true``), or None where a complete answer ends by itself.
+        end_ids: Tokens that end an answer (``terminated: true``), or None where a complete answer ends by
+            itself.
 
     Raises:
-        TokenizationError: Empty or repeated answers; an answer that begins another one without a terminator; an
+        TokenizationError: Empty or repeated answers; an answer that begins another one without a terminator;
+            an
             answer that no token sequence spells.
     """
 
     def __init__(
-        self, answers: Sequence[bytes], token_bytes: Sequence[bytes | None], end_ids: Sequence[int] | None = None
+        self,
+        answers: Sequence[bytes],
+        token_bytes: Sequence[bytes | None],
+        end_ids: Sequence[int] | None = None,
     ):
         self._ends = None if end_ids is None else sorted(set(end_ids))
         self._ids: dict[bytes, list[int]] = {}
@@ -73,12 +80,15 @@ class Spelling:
             for size in range(len(answer) + 1):
                 self._below.setdefault(answer[:size], []).append(answer)
         self._steps: dict[bytes, list[tuple[int, bytes]]] = {}
-        # Longest prefixes first: when a state is reached, every later one already knows whether it can be completed.
+        # Longest prefixes first: when a state is reached, every later one already knows whether it can be
+        # completed.
         for state in sorted(self._below, key=len, reverse=True):
             self._steps[state] = list(self._offered(state))
         for answer, i in self._answers.items():
             if not self._reachable(answer):
-                raise TokenizationError(f"answer {i} {answer!r}", "no token sequence spells it", "remove it or correct it")
+                raise TokenizationError(
+                    f"answer {i} {answer!r}", "no token sequence spells it", "remove it or correct it"
+                )
 
     def _check(self, answers: Sequence[bytes]) -> None:
         if not answers or b"" in self._answers:
@@ -87,10 +97,12 @@ class Spelling:
             repeated = next(data for i, data in enumerate(answers) if self._answers[data] != i)
             raise TokenizationError(f"answer {repeated!r}", "listed twice", "remove one")
         ordered = sorted(self._answers)
-        for short, long in zip(ordered, ordered[1:], strict=False):
+        for short, long in pairwise(ordered):
             if self._ends is None and long.startswith(short):
                 raise TokenizationError(
-                    f"answer {short!r}", f"it begins the answer {long!r}", "add a terminator (`terminated: true`)"
+                    f"answer {short!r}",
+                    f"it begins the answer {long!r}",
+                    "add a terminator (`terminated: true`)",
                 )
 
     def _offered(self, state: bytes) -> Iterator[tuple[int, bytes]]:
@@ -115,7 +127,7 @@ class Spelling:
         """Valid next tokens after a byte prefix.
 
         Returns:
-            ``(token, state after it or None, answer or -1)``: None and the answer's index where it is complete.
+            ``(token, state after it or None, answer or -1)``: None and the answer where one is complete.
         """
         found = []
         for token, after in self._steps[state]:
@@ -146,10 +158,12 @@ def explore(
         model: Scores contexts and knows the bytes of its tokens.
         context_ids: The context.
         answers: UTF-8 bytes of every valid answer.
-        max_nodes: Score at most this many contexts (each costs one node of a forward pass and one row of logits).
+        max_nodes: Score at most this many contexts (each costs one node of a forward pass and one row of
+            logits).
         tolerance: Stop when the open mass is at most this.
         terminated: Sequences must also end with one of the model's end tokens; each of them counts.
-        batch: Frontier nodes scored per round. It shifts which nodes are expanded, never the bound's correctness.
+        batch: Frontier nodes scored per round. It shifts which nodes are expanded, never the bound's
+            correctness.
         keep_logits: False leaves the logits to be computed again for the final trie, where memory is short.
         progress: Called after each round with (contexts scored, open mass).
 
@@ -162,7 +176,9 @@ def explore(
         ValueError: If ``max_nodes`` or ``batch`` is not positive, or ``tolerance`` is negative.
     """
     if max_nodes < 1 or batch < 1 or not tolerance >= 0:
-        raise ValueError(f"max_nodes={max_nodes}, batch={batch}, tolerance={tolerance}; give >= 1, >= 1 and >= 0")
+        raise ValueError(
+            f"max_nodes={max_nodes}, batch={batch}, tolerance={tolerance}; give >= 1, >= 1 and >= 0"
+        )
     ends = model.tokenization.end_ids if terminated else None
     if terminated and not ends:
         raise TokenizationError("terminated", "the model names no end token", "set terminated: false")
@@ -170,13 +186,19 @@ def explore(
     grown = _Grown()
     frontier, rows = [(0.0, 0)], {}
     while frontier and len(rows) < max_nodes and grown.open_mass(frontier) > tolerance:
-        best = [heapq.heappop(frontier)[1] for _ in range(min(batch, max_nodes - len(rows), len(frontier)))]
-        blocks = model.tree_logits(context_ids, np.array(grown.parent), np.array(grown.token), np.array(sorted(best)))
-        scored = sorted(best)
-        for index, logits in blocks:
-            for place, row in zip(index, logits, strict=True):
-                rows[scored[place]] = row.copy() if keep_logits else None
-                grown.expand(scored[place], row, spelling, frontier)
+        best = sorted(
+            heapq.heappop(frontier)[1] for _ in range(min(batch, max_nodes - len(rows), len(frontier)))
+        )
+        scored = {}
+        for index, logits in model.tree_logits(
+            context_ids, np.array(grown.parent), np.array(grown.token), np.array(best)
+        ):
+            scored |= {best[place]: row for place, row in zip(index, logits, strict=True)}
+        for (
+            node
+        ) in best:  # in node order, whatever the order of the blocks: ties then never depend on pack sizes
+            grown.expand(node, scored[node], spelling, frontier)
+        rows |= scored if keep_logits else dict.fromkeys(best)
         if progress:
             progress(len(rows), grown.open_mass(frontier))
     return grown.finish(frontier, rows if keep_logits else None, len(rows), len(answers))
@@ -216,5 +238,9 @@ class _Grown:
         trie = PrefixTrie.from_nodes(self.parent, self.token, self.answer, is_open, n_answers)
         logits = None if rows is None else np.stack([rows[int(node)] for node in order[trie.internal]])
         log_probability = np.array(self.log_probability)[order]
-        leaves = [math.exp(p) for p, answer in zip(self.log_probability, self.answer, strict=True) if answer >= 0]
-        return Exploration(trie, logits, log_probability, math.fsum(leaves), self.open_mass(frontier), n_scored)
+        leaves = [
+            math.exp(p) for p, answer in zip(self.log_probability, self.answer, strict=True) if answer >= 0
+        ]
+        return Exploration(
+            trie, logits, log_probability, math.fsum(leaves), self.open_mass(frontier), n_scored
+        )

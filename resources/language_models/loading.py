@@ -1,7 +1,7 @@
 """Weights in memory: loaded once per process, shared by every handle, released at the end.
 
-An in-process run materializes several assets of one model one after the other. Handles come and go with the assets;
-the weights stay until another model is needed or :func:`release_models` is called.
+An in-process run materializes several assets of one model one after the other. Handles come and go with the
+assets; the weights stay until another model is needed or :func:`release_models` is called.
 """
 
 import logging
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Loaded:
-    """One set of weights. ``notes`` holds what was learnt about it (last context's states, tree masks verified)."""
+    """One set of weights; ``notes`` keeps the last context's states and whether tree masks were verified."""
 
     key: tuple[str, ...]
     model: Any
@@ -27,7 +27,8 @@ class LoadedModels:
     """Models in memory by (content digest, dtype, device). All methods are safe to call from several threads.
 
     Attributes:
-        loads: Key of every load since the process began, in order: a run that was entirely up to date leaves it empty.
+        loads: Key of every load since the process began, in order: a run that was entirely up to date leaves
+            it empty.
 
     >>> models = LoadedModels()
     >>> first, second = models.acquire(("a",), list), models.acquire(("a",), list)
@@ -48,7 +49,7 @@ class LoadedModels:
         return len(self._models)
 
     def acquire(self, key: tuple[str, ...], load: Callable[[], Any]) -> Loaded:
-        """The model under ``key``, loaded by ``load()`` if it is not there; idle others are dropped before loading."""
+        """The model under ``key``, by ``load()`` if it is not there yet; idle others are dropped before that."""
         with self._lock:
             if key not in self._models:
                 for other in [k for k, loaded in self._models.items() if loaded.users == 0]:

@@ -1,7 +1,8 @@
-"""A second real language model: an order-1 Markov chain over a small vocabulary, every answer of which is known.
+"""A second real language model: an order-1 Markov chain over a small vocabulary, every answer of which is
+known.
 
-Next-token logits are ln P[last], exact in float32 up to rounding, with -inf where a transition is impossible. Tests
-of everything above the model use it: probabilities of sequences are products of table entries.
+Next-token logits are ln P[last], exact in float32 up to rounding, with -inf where a transition is impossible.
+Tests of everything above the model use it: probabilities of sequences are products of table entries.
 """
 
 import hashlib
@@ -26,7 +27,8 @@ class CheckedChain:
     """A :class:`~.spec.MarkovChain` whose numbers were checked, as arrays.
 
     Raises:
-        SourceError: If shapes differ from the number of tokens, a row is no distribution (to 1e-9), a token is
+        SourceError: If shapes differ from the number of tokens, a row is no distribution (to 1e-9), a token
+            is
             empty or repeated, or an end id is not a token.
     """
 
@@ -42,9 +44,13 @@ class CheckedChain:
         if not ((rows >= 0).all() and np.abs(rows.sum(axis=1) - 1).max() < 1e-9):
             bad = int(np.argmax(np.abs(rows.sum(axis=1) - 1) + 10 * (rows < 0).any(axis=1)))
             row = "initial" if bad == n else f"transition row {bad}"
-            raise SourceError(f"markov chain, {row}", f"sums to {rows[bad].sum()}", "give probabilities that sum to 1")
+            raise SourceError(
+                f"markov chain, {row}", f"sums to {rows[bad].sum()}", "give probabilities that sum to 1"
+            )
         if len(set(chain.tokens)) != n or "" in chain.tokens:
-            raise SourceError("markov chain, field tokens", "empty or repeated", "give distinct, non-empty tokens")
+            raise SourceError(
+                "markov chain, field tokens", "empty or repeated", "give distinct, non-empty tokens"
+            )
         if any(not 0 <= end < n for end in chain.end):
             raise SourceError("markov chain, field end", f"{chain.end}", f"give token ids below {n}")
 
@@ -72,7 +78,9 @@ def load_chain(source: str | Path | MarkovChain) -> CheckedChain:
         chain = MarkovChain(tuple(raw["tokens"]), transition, **tables, end=tuple(raw.get("end", ())))
     except (ValueError, KeyError, TypeError) as error:
         found = f"not the JSON of a chain ({type(error).__name__}: {error})"
-        raise CorruptFileError(str(path), found, "write tokens, transition, initial and optionally end") from error
+        raise CorruptFileError(
+            str(path), found, "write tokens, transition, initial and optionally end"
+        ) from error
     return CheckedChain(chain)
 
 
@@ -99,7 +107,9 @@ class MarkovTokenization(Tokenization):
             pieces = (text[at : at + size] for size in range(self._longest, 0, -1))
             piece = next((piece for piece in pieces if piece in self._id), None)
             if piece is None:
-                raise TokenizationError(f"text {text!r}", f"no token for {text[at]!r}", "add it to the chain's tokens")
+                raise TokenizationError(
+                    f"text {text!r}", f"no token for {text[at]!r}", "add it to the chain's tokens"
+                )
             ids.append(self._id[piece])
             at += len(piece)
         return ids
@@ -167,7 +177,9 @@ class MarkovModel(LanguageModel):
         table = np.vstack([self._checked.transition, self._checked.initial])  # row -1: nothing came before
         with np.errstate(divide="ignore"):
             logits = np.log(table).astype(np.float32)
-        last = np.where(np.asarray(parent) < 0, context_ids[-1] if len(context_ids) else -1, np.asarray(token))
+        last = np.where(
+            np.asarray(parent) < 0, context_ids[-1] if len(context_ids) else -1, np.asarray(token)
+        )
         for start in range(0, len(wanted), _BLOCK_ROWS):
             index = np.arange(start, min(start + _BLOCK_ROWS, len(wanted)))
             if progress:

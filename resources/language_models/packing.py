@@ -1,13 +1,14 @@
 """Which nodes of a token tree go through the model together. Plain arrays, no torch.
 
 Scoring a tree needs the hidden states of the wanted nodes and of their ancestors, each once if possible. In
-depth-first order any run of consecutive nodes needs, from outside the run, only the path to its first node. So the
-order is cut into runs of nearly equal length, and each *pack* is a run behind that path: at most ``max depth`` nodes
-a pack are computed twice, and a pack's memory does not grow with the tree.
+depth-first order any run of consecutive nodes needs, from outside the run, only the path to its first node.
+So the order is cut into runs of nearly equal length, and each *pack* is a run behind that path: at most ``max
+depth`` nodes a pack are computed twice, and a pack's memory does not grow with the tree.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,8 @@ class Pack:
 def depth_first(
     parent: Int[np.ndarray, "nodes"], wanted: Int[np.ndarray, "wanted"]
 ) -> tuple[Int[np.ndarray, "closure"], Int[np.ndarray, "nodes"]]:
-    """Wanted nodes and their ancestors without the root, in depth-first order, and the depth of every such node.
+    """Wanted nodes and their ancestors without the root, in depth-first order, and the depth of every such
+    node.
 
     >>> parent = np.array([-1, 0, 0, 1, 2, 2])
     >>> depth_first(parent, np.array([4, 1]))[0].tolist()
@@ -63,7 +65,10 @@ def depth_first(
 
 
 def plan_packs(
-    parent: Int[np.ndarray, "nodes"], wanted: Int[np.ndarray, "wanted"], pack_nodes: int, max_rows: int | None = None
+    parent: Int[np.ndarray, "nodes"],
+    wanted: Int[np.ndarray, "wanted"],
+    pack_nodes: int,
+    max_rows: int | None = None,
 ) -> Iterator[Pack]:
     """Cut the nodes that must be computed into packs of at most about ``pack_nodes`` (plus one path each).
 
@@ -95,14 +100,18 @@ def plan_packs(
         yield Pack(nodes, depth[nodes], sees, keep, place[nodes[keep]])
 
 
-def _cuts(is_wanted: Bool[np.ndarray, "closure"], pack_nodes: int, max_rows: int) -> Iterator[tuple[int, int]]:
+def _cuts(
+    is_wanted: Bool[np.ndarray, "closure"], pack_nodes: int, max_rows: int
+) -> Iterator[tuple[int, int]]:
     total = len(is_wanted)
     runs = -(-total // pack_nodes)
     bounds = [round(i * total / runs) for i in range(runs + 1)] if runs else [0]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         rows = np.cumsum(is_wanted[first:last])
         pieces = max(1, -(-int(rows[-1]) // max_rows))
-        inner = [first + int(np.searchsorted(rows, piece * max_rows, side="right")) for piece in range(1, pieces)]
+        inner = [
+            first + int(np.searchsorted(rows, piece * max_rows, side="right")) for piece in range(1, pieces)
+        ]
         yield from zip([first, *inner], [*inner, last], strict=True)
 
 

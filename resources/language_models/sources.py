@@ -1,7 +1,7 @@
 """From a :class:`~.spec.ModelSource` to files on this machine, and to the identity of their content.
 
-No weights are loaded and neither torch nor transformers is imported here, so that a study whose results are all
-up to date can compute every fingerprint in milliseconds (hashes are remembered by path, size and mtime).
+No weights are loaded and neither torch nor transformers is imported here, so that a study whose results are
+all up to date can compute every fingerprint in milliseconds (hashes are remembered by path, size and mtime).
 """
 
 import fnmatch
@@ -24,7 +24,7 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 @dataclass(frozen=True)
 class ResolvedSource:
-    """Files of a source. ``parts`` has several entries where one file was cut; ``name`` is the joined file's."""
+    """Files of a source; several ``parts`` where one file was cut, ``name`` is then the joined file's."""
 
     name: str
     label: str
@@ -40,7 +40,11 @@ def remembered_sha256(paths: Sequence[Path], cache_dir: str | Path) -> str:
         cache_dir: The memo lives in its ``digests`` folder; deleting it costs only time.
     """
     stats = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
-    memo = Path(cache_dir) / "digests" / f"{hashlib.sha256(json.dumps([s[0] for s in stats]).encode()).hexdigest()[:32]}.json"
+    memo = (
+        Path(cache_dir)
+        / "digests"
+        / f"{hashlib.sha256(json.dumps([s[0] for s in stats]).encode()).hexdigest()[:32]}.json"
+    )
     try:
         known = json.loads(memo.read_text())
         if known["files"] == stats:
@@ -79,18 +83,26 @@ def _package_files(source: ModelSource) -> ResolvedSource:
     }
     missing = [str(path) for path in found if not path.is_file()]
     if missing:
-        raise SourceError(where, f"{missing} listed but absent", f"pip install --force-reinstall {source.package}")
+        raise SourceError(
+            where, f"{missing} listed but absent", f"pip install --force-reinstall {source.package}"
+        )
     parts = sorted((path for path in found if _PART.match(path.name)), key=lambda path: path.name)
     stems = {_PART.match(path.name)["stem"] for path in parts}
     if not found:
-        raise SourceError(where, "no file matches", f"pip install --force-reinstall {source.package}, or correct the glob")
+        raise SourceError(
+            where, "no file matches", f"pip install --force-reinstall {source.package}, or correct the glob"
+        )
     if (parts and len(parts) != len(found)) or len(stems) > 1 or (not parts and len(found) > 1):
         names = ", ".join(sorted(path.name for path in found))
         raise SourceError(where, f"{len(found)} files match ({names})", "narrow the glob to one file")
     if parts:
         numbers = [int(_PART.match(path.name)["number"]) for path in parts]
         if numbers not in (list(range(len(numbers))), list(range(1, len(numbers) + 1))):
-            raise SourceError(where, f"parts {numbers} do not follow each other", f"pip install --force-reinstall {source.package}")
+            raise SourceError(
+                where,
+                f"parts {numbers} do not follow each other",
+                f"pip install --force-reinstall {source.package}",
+            )
     version = metadata.version(source.package)
     name = stems.pop() if parts else next(iter(found)).name
     return ResolvedSource(name, f"package:{source.package}=={version}:{name}", tuple(parts or found))
@@ -105,21 +117,29 @@ def resolve(source: ModelSource) -> ResolvedSource:
     if source.kind == "package":
         return _package_files(source)
     if source.kind != "path":
-        raise SourceError(f"{source.kind} source", "has no local files", "resolve only path and package sources")
+        raise SourceError(
+            f"{source.kind} source", "has no local files", "resolve only path and package sources"
+        )
     path = Path(source.path).expanduser()
     if path.is_file():
         return ResolvedSource(path.name, f"path:{path.name}", (path,))
     if not path.is_dir():
-        raise SourceError(f"path {str(path)!r}", "neither a file nor a directory", "correct the path or download the model")
+        raise SourceError(
+            f"path {str(path)!r}", "neither a file nor a directory", "correct the path or download the model"
+        )
     files = sorted({file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()})
     for pattern, what in (("config.json", "config.json"), ("*.safetensors", "safetensors weights")):
         if not any(fnmatch.fnmatchcase(file.name, pattern) for file in files):
-            raise SourceError(f"path {str(path)!r}", f"no {what} in it", "point to a transformers model directory or a GGUF file")
+            raise SourceError(
+                f"path {str(path)!r}",
+                f"no {what} in it",
+                "point to a transformers model directory or a GGUF file",
+            )
     return ResolvedSource(path.name, f"path:{path.name}", tuple(files), is_directory=True)
 
 
 def _recorded_sha256(source: ModelSource) -> dict[str, str]:
-    """The hashes that the installer recorded (RECORD, urlsafe base64 without padding), as hex by file name."""
+    """The hashes that the installer recorded (RECORD: urlsafe base64 without padding), in hex by file name."""
     import base64
 
     return {
@@ -166,8 +186,8 @@ def content_digest(source: ModelSource, cache_dir: str | Path) -> str:
     """The identity of a model's weights and tokenizer, without loading them.
 
     Returns:
-        ``hub:id@commit``, ``package:name==version:file:sha256:…``, ``path:name:sha256:…`` (the folder that a path
-        stands in is circumstance and not part of it) or ``markov:sha256:…``.
+        ``hub:id@commit``, ``package:name==version:file:sha256:…``, ``path:name:sha256:…`` (the folder that a
+        path stands in is circumstance and not part of it) or ``markov:sha256:…``.
     """
     if source.kind == "hub":
         return f"hub:{source.hub}@{source.revision or 'main'}"
@@ -189,8 +209,16 @@ def check_safetensors(path: Path) -> None:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if 0 < length <= size - 8 else None
-        expected = 8 + length + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+        expected = (
+            8
+            + length
+            + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+        )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise CorruptFileError(str(path), f"{size:,} bytes without a safetensors header", "download the file again") from error
+        raise CorruptFileError(
+            str(path), f"{size:,} bytes without a safetensors header", "download the file again"
+        ) from error
     if size != expected:
-        raise CorruptFileError(str(path), f"{size:,} bytes where its header says {expected:,}", "download the file again")
+        raise CorruptFileError(
+            str(path), f"{size:,} bytes where its header says {expected:,}", "download the file again"
+        )

@@ -69,17 +69,33 @@ full commit and may move; remedy: give the 40 hex digits of the commit, or set a
     def __post_init__(self):
         given = [name for name in ("hub", "path", "package", "markov") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise SourceError("model source", f"fields {given or 'none'} given", "give exactly one of hub, path, package, markov")
-        if self.hub is not None and not _COMMIT.fullmatch(self.revision or "") and not self.allow_moving_revision:
+            raise SourceError(
+                "model source",
+                f"fields {given or 'none'} given",
+                "give exactly one of hub, path, package, markov",
+            )
+        if (
+            self.hub is not None
+            and not _COMMIT.fullmatch(self.revision or "")
+            and not self.allow_moving_revision
+        ):
             raise SourceError(
                 f"hub source {self.hub!r}, field revision",
-                "missing" if self.revision is None else f"{self.revision!r} is not a full commit and may move",
+                "missing"
+                if self.revision is None
+                else f"{self.revision!r} is not a full commit and may move",
                 "give the 40 hex digits of the commit, or set allow_moving_revision",
             )
         if (self.package is None) != (self.file is None):
-            raise SourceError("model source", "package and file must come together", "name the file (or glob) in the package")
+            raise SourceError(
+                "model source",
+                "package and file must come together",
+                "name the file (or glob) in the package",
+            )
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            raise SourceError("model source, field sha256", repr(self.sha256), "give 64 lower-case hex digits")
+            raise SourceError(
+                "model source, field sha256", repr(self.sha256), "give 64 lower-case hex digits"
+            )
 
     @property
     def kind(self) -> Literal["hub", "path", "package", "markov"]:
@@ -100,7 +116,8 @@ class ModelSettings:
         thinking: Passed to the template as ``enable_thinking`` unless None.
         bos: ``"auto"``: exactly one BOS where the tokenizer adds one by itself; ``"always"``: exactly one
             for every model; ``"never"``: none is added. One that the template writes itself always counts.
-        parity: ``"canopy"`` reproduces the released pipeline of Paper B, which tokenized the rendered template
+        parity: ``"canopy"`` reproduces the released pipeline of Paper B, which tokenized the rendered
+            template
             with special tokens and so gave the models a second BOS.
         today: The date (ISO) that templates see which print one, so that contexts do not change overnight.
     """
@@ -117,8 +134,14 @@ class ModelSettings:
     name: str = field(default="model", compare=False)
 
     def __post_init__(self):
-        for name, allowed in (("dtype", DTYPES), ("bos", ("auto", "always", "never")), ("parity", (None, "canopy"))):
+        for name, allowed in (
+            ("dtype", DTYPES),
+            ("bos", ("auto", "always", "never")),
+            ("parity", (None, "canopy")),
+        ):
             if getattr(self, name) not in allowed:
                 raise SourceError(
-                    f"model {self.name!r}, field {name}", repr(getattr(self, name)), f"use one of {', '.join(map(str, allowed))}"
+                    f"model {self.name!r}, field {name}",
+                    repr(getattr(self, name)),
+                    f"use one of {', '.join(map(str, allowed))}",
                 )

@@ -27,14 +27,17 @@ def _read_json(path: Path) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
-        raise CorruptFileError(str(path), f"not JSON ({error})", "install or download the file again") from error
+        raise CorruptFileError(
+            str(path), f"not JSON ({error})", "install or download the file again"
+        ) from error
 
 
 class TokenizerView(Tokenization):
     """Tokenization of a model directory under given :class:`~.spec.ModelSettings`.
 
     Args:
-        directory: Holds tokenizer.json, and where the model has them tokenizer_config.json, chat_template.jinja,
+        directory: Holds tokenizer.json, and where the model has them tokenizer_config.json,
+            chat_template.jinja,
             config.json, generation_config.json.
         settings: Template, BOS policy, parity, prefix.
 
@@ -48,21 +51,28 @@ class TokenizerView(Tokenization):
         file = self.directory / "tokenizer.json"
         if not file.is_file():
             raise SourceError(
-                str(file), "missing", "save the tokenizer with transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+                str(file),
+                "missing",
+                "save the tokenizer with transformers: AutoTokenizer.from_pretrained(…).save_pretrained(…)",
             )
         try:
             self._tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # tokenizers raises bare Exception
-            raise CorruptFileError(str(file), f"unreadable ({error})", "install or download the file again") from error
+            raise CorruptFileError(
+                str(file), f"unreadable ({error})", "install or download the file again"
+            ) from error
         self._config = _read_json(self.directory / "tokenizer_config.json")
         self.template = self._choose_template()
 
-    # -- special tokens -------------------------------------------------------------------------------------------
+    # -- special tokens
+    # -------------------------------------------------------------------------------------------
 
     @cached_property
     def special_tokens(self) -> dict[str, str]:
         """Named special tokens (``bos_token``, ``eos_token``, …) and their text."""
-        text = {key: value["content"] if isinstance(value, dict) else value for key, value in self._config.items()}
+        text = {
+            key: value["content"] if isinstance(value, dict) else value for key, value in self._config.items()
+        }
         return {key: text[key] for key in text if key.endswith("_token") and isinstance(text[key], str)}
 
     @cached_property
@@ -77,7 +87,7 @@ class TokenizerView(Tokenization):
 
     @cached_property
     def end_ids(self) -> tuple[int, ...]:
-        """EOS of every configuration file, and the control token that the template writes after an assistant's text."""
+        """EOS of every configuration file, and the control token that the template puts after an answer."""
         found = {self._tokenizer.token_to_id(self.special_tokens.get("eos_token", ""))}
         for name in ("generation_config.json", "config.json"):
             value = _read_json(self.directory / name).get("eos_token_id")
@@ -94,7 +104,8 @@ class TokenizerView(Tokenization):
     def vocab_size(self) -> int:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
-    # -- context --------------------------------------------------------------------------------------------------
+    # -- context
+    # --------------------------------------------------------------------------------------------------
 
     def _choose_template(self) -> str | None:
         wanted = self.settings.chat_template
@@ -117,7 +128,11 @@ class TokenizerView(Tokenization):
     def _render(self, messages: list[dict], add_generation_prompt: bool = True) -> str:
         options = {"thinking": self.settings.thinking, "today": self.settings.today}
         return render_chat(
-            self.template, messages, self.special_tokens, add_generation_prompt=add_generation_prompt, **options
+            self.template,
+            messages,
+            self.special_tokens,
+            add_generation_prompt=add_generation_prompt,
+            **options,
         )
 
     def render(self, prompt: str, completion: str | None = None) -> str:
@@ -140,7 +155,8 @@ class TokenizerView(Tokenization):
         if self.bos_id is None:
             return []
         if self.settings.parity == "canopy":
-            # The released pipeline tokenized the rendered text again with special tokens, BOS in the text or not.
+            # The released pipeline tokenized the rendered text again with special tokens, BOS in the text or
+            # not.
             return [self.bos_id] if self.adds_bos else []
         if self.settings.bos == "never" or ids[:1] == [self.bos_id]:
             return []
@@ -150,7 +166,8 @@ class TokenizerView(Tokenization):
         ids = self._tokenizer.encode(context.text + text, add_special_tokens=False).ids
         return [*self._bos_before(ids), *ids]
 
-    # -- bytes ----------------------------------------------------------------------------------------------------
+    # -- bytes
+    # ----------------------------------------------------------------------------------------------------
 
     @cached_property
     def _kind(self) -> str:
@@ -196,4 +213,8 @@ class TokenizerView(Tokenization):
         """Hash of tokenizer.json and the settings that shape a context; part of a model's identity."""
         digest = hashlib.sha256((self.directory / "tokenizer.json").read_bytes()).hexdigest()
         template = None if self.template is None else hashlib.sha256(self.template.encode()).hexdigest()
-        return {"tokenizer_sha256": digest, "chat_template_sha256": template, "special_tokens": self.special_tokens}
+        return {
+            "tokenizer_sha256": digest,
+            "chat_template_sha256": template,
+            "special_tokens": self.special_tokens,
+        }

@@ -27,6 +27,10 @@ _BLOCK_BYTES = 1 << 28
 _log = logging.getLogger(__name__)
 
 
+class _NoTreeMask(Exception):
+    """The model's attention does not honour a tree mask; the message says how that showed."""
+
+
 class TransformersModel(LanguageModel):
     """A causal language model of any source, scored by tree attention.
 
@@ -53,10 +57,13 @@ class TransformersModel(LanguageModel):
         self.cache_dir, self.pack_nodes, self.tree = Path(cache_dir), pack_nodes, tree
         self._device, self._loaded = device, None
 
-    # -- without weights ------------------------------------------------------------------------------------------
+    # -- without weights
+    # ------------------------------------------------------------------------------------------
 
     def identity(self) -> dict[str, Any]:
-        settings = {f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings) if f.compare}
+        settings = {
+            f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings) if f.compare
+        }
         libraries = {name: metadata.version(name) for name in ("tokenizers", "torch", "transformers")}
         return {
             "kind": "transformers",
@@ -89,7 +96,8 @@ class TransformersModel(LanguageModel):
     def dtype(self) -> str:
         return self.settings.dtype
 
-    # -- with weights ---------------------------------------------------------------------------------------------
+    # -- with weights
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def loaded(self) -> Loaded:
@@ -130,45 +138,68 @@ class TransformersModel(LanguageModel):
         wanted: Int[np.ndarray, "wanted"],
         progress: Progress | None = None,
     ) -> Iterator[Block]:
-        from resources.language_models.tree_attention import pack_logits, why_no_tree
+        from resources.language_models.tree_attention import why_no_tree
 
         parent, token, wanted = np.asarray(parent), np.asarray(token), np.asarray(wanted)
         self._check_ids(context_ids, token, parent)
-        model, done = self.loaded.model, 0
-        if not self.tree or (reason := self.loaded.notes.get("no_tree", why_no_tree(model))):
-            if self.tree:
-                _log.warning("%s: no tree attention (%s); one forward pass a node instead", self.settings.name, reason)
+        if not self.tree or self.loaded.notes.setdefault("no_tree", why_no_tree(self.loaded.model)):
             yield from self._plain(context_ids, parent, token, wanted, progress)
             return
+        done = 0
         prompt = self._prompt(context_ids)
         at_root = np.flatnonzero(wanted == 0)
         if len(at_root):
             done += 1
             yield at_root, _float32(prompt.logits)[None]
         max_rows = max(1, _BLOCK_BYTES // (4 * self.vocab_size))
-        for pack in plan_packs(parent, wanted, self.pack_nodes, max_rows):
-            if not len(pack.keep):
-                continue
+        try:
+            for pack in plan_packs(parent, wanted, self.pack_nodes, max_rows):
+                if len(pack.keep):
+                    block = self._pack_block(prompt, pack, parent, token)
+                    done += len(pack.keep)
+                    if progress:
+                        progress(done, len(wanted))
+                    yield pack.index, block
+        except _NoTreeMask as refusal:  # raised by the first pack of a model at most, so nothing is given twice
+            self.loaded.notes["no_tree"] = str(refusal)
+            rest = np.setdiff1d(np.arange(len(wanted)), at_root)
+            for index, logits in self._plain(context_ids, parent, token, wanted[rest], progress):
+                yield rest[index], logits
+
+    def _pack_block(self, prompt, pack: Pack, parent, token) -> np.ndarray:
+        """Logits of a pack. The first pack of a loaded model is held against a plain forward pass.
+
+        A model that ignores the mask or the positions would answer with other numbers and no error.
+        """
+        import torch
+
+        from resources.language_models.tree_attention import pack_logits, plain_logits
+
+        model, notes = self.loaded.model, self.loaded.notes
+        if notes.get("tree_verified"):
+            return _float32(pack_logits(model, prompt, pack, token))
+        try:
             block = _float32(pack_logits(model, prompt, pack, token))
-            if not self.loaded.notes.get("tree_verified"):
-                if fault := self._disagreement(context_ids, pack, block, parent, token):
-                    self.loaded.notes["no_tree"] = fault
-                    rest = np.setdiff1d(np.arange(len(wanted)), at_root)
-                    _log.warning("%s: no tree attention (%s); one forward pass a node instead", self.settings.name, fault)
-                    for index, logits in self._plain(context_ids, parent, token, wanted[rest], progress):
-                        yield rest[index], logits
-                    return
-                self.loaded.notes["tree_verified"] = True
-            done += len(pack.keep)
-            if progress:
-                progress(done, len(wanted))
-            yield pack.index, block
+        except torch.OutOfMemoryError:
+            raise
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+            raise _NoTreeMask(f"{type(error).__name__}: {error}") from error
+        row = int(np.argmax(pack.depth[pack.keep]))
+        path = _path(parent, token, pack.nodes[pack.keep[row]])
+        reference = _float32(next(plain_logits(model, prompt.context_ids, [path]))[1])[0]
+        difference = float(np.abs(block[row] - reference).max() / np.abs(reference).max())
+        if not difference <= _AGREES[self.dtype]:
+            raise _NoTreeMask(f"a tree mask changes its logits by {difference:.2g} of the largest one")
+        notes["tree_verified"] = True
+        return block
 
     def _check_ids(self, context_ids, token, parent) -> None:
         ids = np.concatenate([np.asarray(context_ids, np.int64), token[np.asarray(parent) >= 0]])
         if not len(context_ids):
             raise ModelError(
-                f"model {self.settings.name!r}", "empty context", "give a prompt, or bos: always for a start token"
+                f"model {self.settings.name!r}",
+                "empty context",
+                "give a prompt, or bos: always for a start token",
             )
         if ids.min() < 0 or ids.max() >= self.vocab_size:
             raise ModelError(
@@ -182,7 +213,9 @@ class TransformersModel(LanguageModel):
         longest, limit = len(context_ids) + int(depth.max()), self._config.get("max_position_embeddings")
         if limit is not None and longest > limit:
             raise ModelError(
-                f"model {self.settings.name!r}", f"{longest} tokens exceed its {limit} positions", "shorten the prompt"
+                f"model {self.settings.name!r}",
+                f"{longest} tokens exceed its {limit} positions",
+                "shorten the prompt",
             )
 
     def _prompt(self, context_ids):
@@ -197,27 +230,14 @@ class TransformersModel(LanguageModel):
     def _plain(self, context_ids, parent, token, wanted, progress) -> Iterator[Block]:
         from resources.language_models.tree_attention import plain_logits
 
+        if reason := self.loaded.notes.get("no_tree"):
+            _log.warning("%s: no tree attention (%s); one forward pass a node", self.settings.name, reason)
         paths, done = [_path(parent, token, node) for node in wanted], 0
         for index, logits in plain_logits(self.loaded.model, context_ids, paths):
             done += len(index)
             if progress:
                 progress(done, len(wanted))
             yield np.array(index), _float32(logits)
-
-    def _disagreement(self, context_ids, pack: Pack, block, parent, token) -> str | None:
-        """Compare a pack's deepest wanted node with a plain forward pass, once for each loaded model.
-
-        A model that ignores the mask or the positions would answer with other numbers and no error.
-        """
-        from resources.language_models.tree_attention import plain_logits
-
-        row = int(np.argmax(pack.depth[pack.keep]))
-        path = _path(parent, token, pack.nodes[pack.keep[row]])
-        reference = _float32(next(plain_logits(self.loaded.model, context_ids, [path]))[1])[0]
-        difference = float(np.abs(block[row] - reference).max() / np.abs(reference).max())
-        if difference <= _AGREES[self.dtype]:
-            return None
-        return f"a tree mask changes its logits by {difference:.2g} of the largest one"
 
     def close(self) -> None:
         if self._loaded is not None:

@@ -1,14 +1,14 @@
 """Logits at many nodes of a token tree in few forward passes of a transformer.
 
-The context is computed once; its keys and values are shared by all packs (:mod:`.packing`). A pack is one forward
-pass in which every node attends to the whole context, to its ancestors and to itself, at position context length +
-depth - 1; logits are taken at wanted nodes only. So the work grows with the number of distinct prefixes, not with
-sequences times length, and leaves are never computed.
+The context is computed once; its keys and values are shared by all packs (:mod:`.packing`). A pack is one
+forward pass in which every node attends to the whole context, to its ancestors and to itself, at position
+context length + depth - 1; logits are taken at wanted nodes only. So the work grows with the number of
+distinct prefixes, not with sequences times length, and leaves are never computed.
 
-Sliding-window layers get a mask of their own: key and query positions must be less than a window apart. The cache
-keeps every key (a plain ``DynamicLayer`` also for sliding layers), so the window is in the mask alone and contexts
-longer than the window are right too. Architectures with other layers (recurrent, chunked, linear attention) or with
-attention that takes no 4-D mask go through :func:`plain_logits`.
+Sliding-window layers get a mask of their own: key and query positions must be less than a window apart. The
+cache keeps every key (a plain ``DynamicLayer`` also for sliding layers), so the window is in the mask alone
+and contexts longer than the window are right too. Architectures with other layers (recurrent, chunked, linear
+attention) or with attention that takes no 4-D mask go through :func:`plain_logits`.
 """
 
 import inspect
@@ -42,10 +42,9 @@ def why_no_tree(model) -> str | None:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if not kinds <= _LAYERS:
         return f"layers of type {sorted(kinds - _LAYERS)} are not plain attention"
-    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
-        return "forward has no logits_to_keep"
-    if getattr(config, "alibi", False) or getattr(config, "position_embedding_type", "rope") == "alibi":
-        return "ALiBi positions are built from a 2-D mask"
+    for argument in ("position_ids", "past_key_values", "logits_to_keep"):
+        if argument not in inspect.signature(model.forward).parameters:
+            return f"forward takes no {argument}"
     return None
 
 
@@ -55,11 +54,13 @@ def prefill(model, context_ids: Sequence[int]) -> PromptStates:
     cache = DynamicCache()  # without the configuration every layer keeps all keys, sliding ones too
     ids = torch.tensor([list(context_ids)], device=model.device)
     logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
-    return PromptStates(tuple(context_ids), tuple((layer.keys, layer.values) for layer in cache.layers), logits)
+    return PromptStates(
+        tuple(context_ids), tuple((layer.keys, layer.values) for layer in cache.layers), logits
+    )
 
 
 def _masks(model, n_context: int, pack: Pack) -> torch.Tensor | dict[str, torch.Tensor]:
-    """The attention mask of a pack: ``[1, 1, nodes, context + nodes]``, one for each layer type where they differ."""
+    """Attention mask of a pack, ``[1, 1, nodes, context + nodes]``; one for each layer type if they differ."""
     config = model.config.get_text_config()
     context = np.ones((len(pack.nodes), n_context), bool)
     full = np.concatenate([context, pack.sees], axis=1)
@@ -105,7 +106,8 @@ def pack_logits(model, prompt: PromptStates, pack: Pack, token: Int[np.ndarray, 
 def plain_logits(
     model, context_ids: Sequence[int], paths: Sequence[Sequence[int]], batch: int = 16
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """One forward pass a node, batched by equal length: slow, needs nothing but ``input_ids``, and is the reference.
+    """One forward pass a node, batched by equal length: slow, needs nothing but ``input_ids``, and is the
+    reference.
 
     Args:
         context_ids: The context.

@@ -161,16 +161,12 @@ def test_sets_made_of_raw_logits_do_not_depend_on_temperature(name, data, logits
     [("top_k", 40), ("top_p", 1.0), ("typical_p", 1.0), ("min_p", 1e-300), ("epsilon", 1e-300), ("eta", 1e-30),
      ("top_n_sigma", 1e6), ("top_h", 1.0), ("top_h_authors", 1.0)],
 )  # fmt: skip
-@given(logits=logit_lists)
+@given(logits=distinct_logits | st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=40))
 def test_the_widest_setting_is_the_unrestricted_rule(name, value, logits):
     logits = np.array(logits)
     keeps = make(name, value).retained(logits, 1.0)
-    if name == "top_h_authors":  # H of all tokens against alpha H: equal up to rounding, on the last rank only
-        assert (~keeps).sum() <= np.count_nonzero(logits < logits.max()) and keeps[logits.argmax()]
-        lost = np.exp(logits[~keeps] - logits.max()).sum()
-        assert lost < 1e-9 or (~keeps).sum() <= 1
-    elif len(set(logits)) == 1 and name == "top_n_sigma":
-        assert keeps.all()
+    if name == "top_h_authors":  # the entropy of all tokens against itself: rounding may cost ranks that add nothing
+        assert np.exp(logits[~keeps] - logits.max()).sum() <= max(1e-9, np.exp(logits.min() - logits.max()))
     else:
         assert keeps.all()
 

@@ -6,6 +6,7 @@ validity and diversity of a sequence are products over steps, which no code unde
 """
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -133,7 +134,7 @@ def ranks_table() -> pl.DataFrame:
 def masses_table() -> pl.DataFrame:
     logits, valid = logits_of(0)
     reference = softmax(logits, 1.0)
-    group = np.where(~valid, "invalid", np.where(reference >= 0.01, "valid, frequent", "valid, rare"))
+    group = np.where(~valid, "invalid", np.where(reference >= 0.03, "valid, frequent", "valid, rare"))
     return pl.DataFrame([
         {"node": 0, "prefix": "", "temperature": t, "group": name, "mass": float(softmax(logits, t)[group == name].sum())}
         for t in np.round(np.arange(0.1, 3.05, 0.1), 2).tolist() for name in ("valid, frequent", "valid, rare", "invalid")
@@ -218,7 +219,7 @@ def theory_tables(points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         f4.append({
             "temperature": row["temperature"], "validity": row["validity"], "diversity": row["diversity"],
             "epsilon": epsilon, "bound_f4": math.exp(-3 * drop), "bound_f5": math.exp(-3 * least),
-            "bound_finite_vocabulary": math.exp(-3 * least * 1.02), "branching_length": 3,
+            "bound_finite_vocabulary": math.exp(-2.8 * drop), "branching_length": 3,
         })
     e3 = [
         {"eta": eta, "rho": rho, "hard_steps": m, "delta": delta,
@@ -229,8 +230,22 @@ def theory_tables(points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.DataFrame(f4), pl.DataFrame(e3)
 
 
-@pytest.fixture(scope="session")
-def tables() -> dict[str, pl.DataFrame]:
+def best_table(points: pl.DataFrame, floors: tuple[float, ...] = (0.5, 0.8, 0.95)) -> pl.DataFrame:
+    rows = []
+    for name in points["rule"].unique().sort():
+        for floor in floors:
+            able = [
+                row for row in points.filter(pl.col("rule") == name).rows(named=True)
+                if row["diversity"] is not None and row["validity"] >= floor
+            ]
+            top = max(able, key=lambda row: row["diversity"], default={})
+            rows.append({"rule": name, "floor": floor} | {
+                key: top.get(key) for key in ("diversity", "validity", "parameter", "temperature")
+            })
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("diversity", "parameter"), pl.Float64))
+
+
+def all_tables() -> dict[str, pl.DataFrame]:
     """Every table of one (model, task), named as the assets are."""
     points, steps = sweep_tables(list(RULES))
     curves, fits = fit_tables()
@@ -238,10 +253,24 @@ def tables() -> dict[str, pl.DataFrame]:
     return {
         "conditional_calibration": calibration_table(), "conditional_ranks": ranks_table(),
         "mass_by_temperature": masses_table(), "decoding_sweep": points,
-        "validity_diversity_frontier": frontier_of(points), "calibration_gap": gap_table(points),
+        "validity_diversity_frontier": frontier_of(points), "calibration_gap": gap_table(points), "best_diversity": best_table(points),
         "sequence_probabilities": sequences_table(),
         "sequence_precision_recall": points.select(
             "rule", "parameter", "temperature", "sequence_precision", "sequence_recall"
         ),
         "sequence_steps": steps, "theory_e3": e3, "theory_f4": f4, "logit_fits": fits, "logit_fit_curves": curves,
     }
+
+
+@pytest.fixture(scope="session")
+def tables() -> dict[str, pl.DataFrame]:
+    return all_tables()
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> SimpleNamespace:
+    """The generators above, for tests that need other sizes."""
+    return SimpleNamespace(**{name: value for name, value in globals().items() if name.endswith("_table")}, **{
+        "sweep_tables": sweep_tables, "frontier_of": frontier_of, "fit_tables": fit_tables, "all_tables": all_tables,
+        "theory_tables": theory_tables, "temperatures": TEMPERATURES,
+    })

@@ -54,6 +54,9 @@ class TypicalP(TruncationRule):
         def surprisal(rank):
             return -view.log_probs(conditional.value_at(rank))
 
+        def mass_from(rank):
+            return view.mass_below(size - rank)
+
         def tail_end(deviation):  # first rank whose surprisal exceeds entropy + deviation
             return np.maximum(conditional.count_at_least(base - view.column * (entropy + deviation)), middle)
 
@@ -63,13 +66,13 @@ class TypicalP(TruncationRule):
         # Head first: the fewest head tokens n that, with the tail tokens no farther from H, hold mass p.
         def head_reaches(n):
             start = middle - n
-            return view.mass_between(start, tail_end(entropy - surprisal(start))) >= p
+            return mass_from(start) - mass_from(tail_end(entropy - surprisal(start))) >= p
 
         n_head = first_true(np.ones(shape, np.int64), middle + 1, head_reaches)
         head_deviation = np.where(n_head <= middle, entropy - surprisal(middle - n_head), np.inf)
         # The mass may be reached earlier, at a tail token, with one head token less.
-        start = middle - (n_head - 1)
-        stop = first_true(middle + 1, np.full(shape, size + 1), lambda k: view.mass_between(start, k) >= p)
+        available = mass_from(middle - (n_head - 1))
+        stop = first_true(middle + 1, np.full(shape, size + 1), lambda k: available - mass_from(k) >= p)
         tail_deviation = np.where(stop <= size, surprisal(stop - 1) - entropy, np.inf)
 
         # The set is what lies within the radius; ties in deviation, on either arm, stay together.

@@ -1,0 +1,159 @@
+"""Bounds beside measurements: tables behind the theory figures (METHODS §2; Paper A, Appendices E and F)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from calib_assets.decoding import RULES
+from calib_assets.metrics.bounds import (
+    diversity_bound_f4,
+    diversity_bound_f5,
+    diversity_bound_finite_vocabulary,
+    recall_bound,
+)
+from calib_assets.metrics.hardness import recall_ceiling, step_hardness
+
+# Below this an invalid mass read off 1 − Val is rounding; taking it as 0 would overstate the bounds.
+EPSILON_RESOLUTION = 1e-12
+_PRECISION_TOLERANCE = 1e-12
+E3_SCHEMA = {
+    "eta": pl.Float64,
+    "rho": pl.Float64,
+    "hard_steps": pl.Int64,
+    "delta": pl.Float64,
+    "bound": pl.Float64,
+    "measured_best_recall": pl.Float64,
+    "recall_ceiling": pl.Float64,
+}
+F4_SCHEMA = {
+    "temperature": pl.Float64,
+    "validity": pl.Float64,
+    "diversity": pl.Float64,
+    "epsilon": pl.Float64,
+    "bound_f4": pl.Float64,
+    "bound_f5": pl.Float64,
+    "bound_finite_vocabulary": pl.Float64,
+    "branching_length": pl.Int64,
+    "assumption_holds": pl.Boolean,
+}
+
+
+def theory_e3(
+    trie,
+    logits,
+    points: pl.DataFrame,
+    deltas: Sequence[float] = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5),
+    etas: Sequence[float] = (0.01, 0.05, 0.1, 0.2, 0.5),
+) -> pl.DataFrame:
+    """Theorem E.3 with certified hardness, the certified recall ceiling, and the best measured recall.
+
+    For each (η, δ) the steps' certified ρ_t(η) are sorted; "m steps are (η, ρ)-hard" holds with ρ the m-th
+    largest, and the row names the m with the smallest bound (of equal bounds the largest m).
+
+    Args:
+        trie: `PrefixTrie` of the valid sequences, fully explored.
+        logits: One row ``[vocab]`` per internal node, in the order of ``trie.internal``.
+        points: Sweep points with rule, sequence_precision, sequence_recall. Only rank rules count as
+            measured: hardness is certified over cutoff strategies, which typical-p and the validity oracle
+            are not.
+        deltas: Sequence precision is at least 1 − δ, each in [0, 1).
+        etas: Precision losses η > 0, nats.
+
+    Returns:
+        Columns of `E3_SCHEMA`, one row per η and δ. ``rho`` is infinite where no strategy meets η at those
+        steps; ``hard_steps`` 0 (and bound 1) where no step is hard; ``measured_best_recall`` null where no
+        measured rule reaches the precision. measured <= ceiling and measured <= bound always.
+
+    Raises:
+        ValueError: As `step_hardness` and `recall_bound`.
+    """
+    rank_rules = [name for name, rule in RULES.items() if rule.is_rank_rule]
+    measured = points.filter(pl.col("rule").is_in(rank_rules))
+    hardness = step_hardness(trie, logits, etas)
+    ceilings = recall_ceiling(trie, logits, [1 - delta for delta in deltas])
+    rows = []
+    for eta, rho in zip(etas, hardness.T, strict=True):
+        for delta, ceiling in zip(deltas, ceilings, strict=True):
+            bound, hard_steps, forced = _tightest(rho, eta, delta)
+            reached = measured.filter(pl.col("sequence_precision") >= 1 - delta - _PRECISION_TOLERANCE)
+            best = reached["sequence_recall"].max()
+            rows.append((eta, forced, hard_steps, delta, bound, best, ceiling))
+    return pl.DataFrame(rows, schema=E3_SCHEMA, orient="row")
+
+
+def theory_f4(trie, points: pl.DataFrame, vocab: int) -> pl.DataFrame:
+    """Theorem F.4, Corollary F.5 and the finite-vocabulary bound at each temperature, no truncation.
+
+    ε = 1 − Val as measured. Where branching varies within a step, the smallest branching of that step is
+    used (Δ_v increases with v, so this is the weakest of the bounds that its prefixes suggest), yet the
+    theorem does not cover such a task: ``assumption_holds`` is then False. It says nothing about the other
+    assumption, geometric conditionals with the valid tokens on top, which no real model meets exactly.
+
+    Args:
+        trie: `PrefixTrie` of the valid sequences.
+        points: Sweep points with rule, temperature, validity, log_validity, diversity.
+        vocab: Vocabulary size.
+
+    Returns:
+        Columns of `F4_SCHEMA`, one row per temperature, ascending. ``diversity`` is null where Val is 0.
+        ``epsilon`` is at least 1e-12: less cannot be told from rounding, and a larger ε is the safe side.
+
+    Raises:
+        ValueError: If the trie has open nodes, or ``points`` holds no unrestricted rule.
+    """
+    branching, is_invariant = step_branching(trie)
+    m = int(np.count_nonzero(branching >= 2))
+    temperature_points = points.filter(pl.col("rule") == "unrestricted").sort("temperature")
+    if temperature_points.is_empty():
+        raise ValueError("points has no rule 'unrestricted' (temperature alone); add it to the grid")
+    rows = []
+    for point in temperature_points.iter_rows(named=True):
+        epsilon = min(1.0, max(EPSILON_RESOLUTION, float(-np.expm1(point["log_validity"]))))
+        rows.append(
+            (
+                point["temperature"],
+                point["validity"],
+                point["diversity"],
+                epsilon,
+                diversity_bound_f4(branching, epsilon),
+                diversity_bound_f5(m, epsilon, vocab),
+                diversity_bound_finite_vocabulary(branching, epsilon, vocab),
+                m,
+                is_invariant,
+            )
+        )
+    return pl.DataFrame(rows, schema=F4_SCHEMA, orient="row")
+
+
+def step_branching(trie) -> tuple[np.ndarray, bool]:
+    """(smallest number of valid tokens at each step, whether Assumption 5.1 holds).
+
+    The assumption asks for one length and, at each step, one number of valid tokens after every valid prefix.
+    A sequence that ended before a step counts as one choice there.
+
+    Raises:
+        ValueError: If the trie has open nodes, whose branching is unknown.
+    """
+    if trie.is_open.any():
+        raise ValueError(
+            f"the trie has {int(trie.is_open.sum())} open nodes of unknown branching; explore it fully"
+        )
+    n_children = np.diff(trie.child_start)
+    smallest, largest, ended = [], [], False
+    for step in range(trie.max_depth):
+        at_step = n_children[trie.depth == step]
+        ended |= bool((at_step == 0).any())
+        smallest.append(1 if ended else int(at_step.min()))
+        largest.append(int(at_step.max()))
+    return np.array(smallest), not ended and smallest == largest
+
+
+def _tightest(rho, eta, delta):
+    """(bound, m, rho): the best statement of Theorem E.3 that the certified hardness supports."""
+    best = (1.0, 0, 0.0)
+    for hard_steps, forced in enumerate(np.sort(rho[rho > 0])[::-1].tolist(), start=1):
+        bound = recall_bound(hard_steps, forced, eta, delta)
+        if bound <= best[0]:
+            best = (bound, hard_steps, forced)
+    return best

@@ -1,0 +1,118 @@
+"""A whole study on Markov chains: real models of the second kind, small enough to compute in seconds."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+import dagster as dg
+from calib_assets.assets import GRAPH
+from calib_assets.assets.memo import context_for
+from calib_assets.definitions import build_defs
+from jobs.runner import refresh
+from resources.services import LanguageModels, StoreService, StudyService
+
+ALPHABET = [*"0123456789", ",", " ", ":", *"redgnblu", "<end>"]
+
+
+def write_chain(path, seed: int) -> None:
+    """A random chain over the alphabet; the last token ends a sequence."""
+    rng = np.random.default_rng(seed)
+    size = len(ALPHABET)
+    transition = rng.dirichlet(np.full(size, 0.4), size=size)
+    initial = rng.dirichlet(np.ones(size))
+    chain = {"tokens": ALPHABET, "transition": transition.tolist(), "initial": initial.tolist(), "end": [size - 1]}
+    path.write_text(json.dumps(chain))
+
+
+def model_row(name: str) -> dict:
+    return {"name": name, "source": {"markov": f"{name}.json"}, "variant": "base", "family": "chains"}
+
+
+class Workplace:
+    """A study file, its store and its definitions, in one folder; edits go through :meth:`edit`."""
+
+    def __init__(self, folder, new: bool = True):
+        self.folder = folder
+        self.file = folder / "study.yaml"
+        if new:
+            self._write()
+        self.study = StudyService(path=str(self.file))
+        self.store = StoreService(root=str(folder / "store"), study=self.study)
+        self.models = LanguageModels()
+        self.defs = build_defs(study=self.study, store=self.store, language_models=self.models)
+
+    def _write(self) -> None:
+        folder = self.folder
+        for seed, name in enumerate(["alpha", "beta"]):
+            write_chain(folder / f"{name}.json", seed)
+        self.file.write_text(
+            yaml.safe_dump(
+                {
+                    "name": "chains",
+                    "title": "Two chains",
+                    "models": [model_row("alpha"), model_row("beta")],
+                    "tasks": [
+                        {"name": "digits", "kind": "digits", "length": 2, "separator": ",", "prompt": "p",
+                         "completion": "d:"},
+                        {"name": "colours", "kind": "list", "answers": ["red", "green", "blue"], "terminated": True,
+                         "tokenizations": "all", "unexplored_mass": 0.0, "prompt": "p", "completion": "r:"},
+                    ],
+                    "decoding": {
+                        "temperatures": [0.5, 1.0, 2.0],
+                        "rules": {"unrestricted": "default", "top_p": [0.5, 0.9], "top_k": [2, 5],
+                                  "oracle_cutoff": "default", "validity_oracle": "default"},
+                        "validity_floors": [0.001, 0.5],
+                        "sequence_temperatures": [1.0, 2.0],
+                    },
+                    "logit_fits": {"conditionals": 3},
+                },
+                sort_keys=False,
+            )
+        )
+    def write_chain(self, name: str, seed: int) -> None:
+        """One more chain beside the study file."""
+        write_chain(self.folder / f"{name}.json", seed)
+
+    def edit(self, change) -> None:
+        """Change the study file: ``change`` edits its data in place."""
+        data = yaml.safe_load(self.file.read_text())
+        change(data)
+        self.file.write_text(yaml.safe_dump(data, sort_keys=False))
+
+    def view(self):
+        return context_for(GRAPH, self.study, self.store, self.models)
+
+    def refresh(self, instance):
+        """Refresh as the command line does; the summary, with what was computed as {asset: cells}."""
+        summary = refresh(self.view(), self.defs.resolve_job_def, instance, lambda line: None)
+        computed = {}
+        for name in summary.computed:
+            asset, _, cell = name.removesuffix("]").partition("[")
+            computed.setdefault(asset, set()).add(cell)
+        return summary, computed
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A workplace whose study has been computed once. Never edit it: copy it with ``workplace``."""
+    place = Workplace(tmp_path_factory.mktemp("finished"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        summary, computed = place.refresh(instance)
+    assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
+    return place, computed
+
+
+@pytest.fixture
+def workplace(finished, tmp_path):
+    """A private copy of the computed workplace, with a Dagster instance that has never seen it."""
+    shutil.copytree(finished[0].folder, tmp_path / "copy")
+    return Workplace(tmp_path / "copy", new=False)
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
