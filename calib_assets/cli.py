@@ -11,6 +11,7 @@ from pathlib import Path
 
 from calib_assets.staleness.planner import Stale
 from calib_assets.study import StudyError, load_study, study_path
+from resources.language_models.errors import ModelError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,9 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["CALIB_STORE"] = options.store
     try:
         return options.command(options)
-    except StudyError as error:
+    except (StudyError, ModelError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was computed is kept, and the next refresh goes on from there", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,27 +103,49 @@ def _run(view, started: float) -> int:
 
 
 def render(stale: Sequence[Stale], view) -> list[str]:
-    """The plan in lines: each stale cell with its reasons and work, then the totals."""
+    """The plan in lines: stale cells with their reasons, those of one asset and reason together; then the model work.
+
+    Args:
+        stale: The plan.
+        view: The planner's context.
+    """
     total = sum(len(view.graph.cells(key, view.study)) for key in view.graph.nodes)
     if not stale:
-        return [f"{view.store.root}: all {total} asset cells are up to date"]
+        return [f"all {total} asset cells are up to date in {view.store.root}"]
     lines = []
-    for item in stale:
-        work = ""
-        if item.restorable:
-            work = "; in the store already, no work"
-        elif item.work is not None:
-            about = "" if item.work.exact else "at most "
-            work = f"; {about}{item.work.forward_tokens:,} tokens through the model, {_size(item.work.disk_bytes)}"
-        lines.append(f"{item.name}: {'; '.join(item.reasons)}{work}")
-    model_work = [item.work for item in stale if item.work is not None]
+    for (key, why), items in _groups(stale).items():
+        cells = len(view.graph.cells(key, view.study))
+        if not view.graph.axes(key):
+            place = key
+        elif len(items) == cells and cells > 1:
+            place = f"{key}, all {cells} cells"
+        else:
+            names = ", ".join("|".join(item.cell) for item in items[:4])
+            place = f"{key}[{names}{f' and {len(items) - 4} more' if len(items) > 4 else ''}]"
+        lines.append(f"{place}: {why}")
     lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.root}")
-    if model_work:
-        tokens, size = sum(work.forward_tokens for work in model_work), sum(work.disk_bytes for work in model_work)
-        lines.append(f"model work: {len(model_work)} caches, {tokens:,} tokens, {_size(size)} of logits, at most")
-    else:
-        lines.append("model work: none")
+    model_work = [item for item in stale if item.work is not None]
+    for item in model_work:
+        about = "" if item.work.exact else "at most "
+        lines.append(
+            f"model work: {item.name}: {about}{item.work.forward_tokens:,} tokens, {_size(item.work.disk_bytes)} of logits"
+        )
+    tokens = sum(item.work.forward_tokens for item in model_work)
+    size = sum(item.work.disk_bytes for item in model_work)
+    lines.append(f"model work in all: {tokens:,} tokens, {_size(size)} of logits" if model_work else "model work: none")
     return lines
+
+
+def _groups(stale: Sequence[Stale]) -> dict[tuple[str, str], list[Stale]]:
+    """(asset, why) -> its cells; waiting for upstream is said once, not for each upstream cell."""
+    groups: dict[tuple[str, str], list[Stale]] = {}
+    for item in stale:
+        own = [reason for reason in item.reasons if not reason.startswith(("waits for", "and for"))]
+        if item.restorable:
+            own.append("an earlier result fits, no work")
+        why = "; ".join([*own, *(["waits for what is upstream"] if item.blocked else [])])
+        groups.setdefault((item.key, why), []).append(item)
+    return groups
 
 
 def _size(count: int) -> str:

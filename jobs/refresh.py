@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from calib_assets.assets.partitions import PARTITIONS
 from calib_assets.staleness.graph import Graph
 from jobs.launch import JOB_OF_AXES
 
@@ -17,7 +16,6 @@ def refresh_jobs(graph: Graph) -> list:
                 dg.define_asset_job(
                     name,
                     selection=dg.AssetSelection.assets(*keys),
-                    partitions_def=PARTITIONS[axes],
                     description=f"Bring every asset of one {' and '.join(axes) or 'study'} up to date; what is fresh "
                     "is a cache hit.",
                 )

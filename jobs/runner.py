@@ -4,7 +4,7 @@ The command line and the job ``refresh`` both do this. Each launch is an ordinar
 checks in the UI; in one process, so a model loads once however many runs need it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from calib_assets.staleness.identity import Context
 from calib_assets.staleness.planner import Stale, plan
 from jobs.launch import Launch, launches
 
+INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -103,11 +104,22 @@ def _run(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, su
             place = f"[{launch.partition_key}]" if launch.partition_key else ""
             summary.failed_checks.append(f"{check.asset_key.to_user_string()}{place}: {check.check_name}")
     if not result.success:
-        failures = [event for event in result.all_events if event.is_step_failure]
-        error = failures[0].step_failure_data.error if failures else None
-        while error is not None and error.cause is not None:
-            error = error.cause
+        error = _first_error(result.all_events)
+        if error is not None and INTERRUPTED in (error.cls_name or ""):
+            raise KeyboardInterrupt  # Dagster turns signals into step failures; a refresh must stop, not go on
         summary.failed[_label(launch)] = error.message.strip() if error else "the run failed; see its log in the UI"
+
+
+def _first_error(events: Sequence[dg.DagsterEvent]):
+    """The innermost error of the first failed step, or of the run where no step began."""
+    for event in events:
+        if event.is_step_failure or event.is_job_failure:
+            error = getattr(event.event_specific_data, "error", None)
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                return error
+    return None
 
 
 def _label(launch: Launch) -> str:

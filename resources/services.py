@@ -70,18 +70,19 @@ class LanguageModels(dg.ConfigurableResource):
     device: str = ""
     pack_nodes: int = 256
 
-    def open(self, row: ModelRow, root: Path) -> LanguageModel:
+    def open(self, row: ModelRow, root: Path, answer_prefix: str = "") -> LanguageModel:
         """A handle on a model; its weights load when logits are first asked for, once per process.
 
         Args:
             row: The study's row.
             root: Folder of the store; converted weights are kept under it.
+            answer_prefix: Beginning of the answer that the task gives a chat model, after the model's own prefix.
         """
         if isinstance(row.source, MarkovSource):
             return MarkovModel(row.source.markov)
         return TransformersModel(
             source_of(row),
-            settings_of(row),
+            settings_of(row, answer_prefix),
             cache_dir=root / CACHE_FOLDER,
             device=self.device or None,
             pack_nodes=self.pack_nodes,
@@ -116,14 +117,14 @@ def source_of(row: ModelRow) -> ModelSource:
             return ModelSource(markov=path)
 
 
-def settings_of(row: ModelRow) -> ModelSettings:
-    """How a row's model is spoken to."""
+def settings_of(row: ModelRow, answer_prefix: str = "") -> ModelSettings:
+    """How a row's model is spoken to; a base model has no answer to begin."""
     return ModelSettings(
         dtype=row.dtype,
         variant=row.variant,
         chat_template=row.chat_template,
         system_prompt=row.system_prompt,
-        answer_prefix=row.answer_prefix or "",
+        answer_prefix="" if row.variant == "base" else row.answer_prefix + answer_prefix,
         thinking=row.thinking,
         bos=row.bos,
         parity=row.parity,

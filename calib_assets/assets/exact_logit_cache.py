@@ -29,7 +29,7 @@ class BudgetExceeded(RuntimeError):
 def exact_logit_cache(run: Run) -> Result:
     """Full next-token logits at every trie node, in the model's own dtype, stored once (METHODS §2, "Logit cache")."""
     row, task = run.row("model"), run.row("task")
-    model: LanguageModel = run.tools["language_models"].open(row, run.context.store.root)
+    model: LanguageModel = run.tools["language_models"].open(row, run.context.store.root, task.answer_prefix)
     context = model.tokenization.context(task.prompt, task.completion)
     answers = spelled_answers(row, task)
     with model:
@@ -39,8 +39,8 @@ def exact_logit_cache(run: Run) -> Result:
 
 
 def spelled_answers(row: ModelRow, task: Task) -> list[str]:
-    """Answers as they follow the context: base models continue a text, so the `lead` comes first."""
-    lead = task.lead if row.variant == "base" else ""
+    """Answers as they follow the context: after a text to continue (a completion, an answer prefix) comes the `lead`."""
+    lead = task.lead if row.variant == "base" or row.answer_prefix + task.answer_prefix else ""
     return [lead + answer for answer in answers_of(task)]
 
 
@@ -148,7 +148,7 @@ def expected_work(context: Context, cell: Cell) -> Work:
         contexts += len(answers)
     prompt_tokens = max(len(task.prompt), len(task.completion))
     if isinstance(row.source, MarkovSource) or is_prepared(source_of(row), context.store.root / CACHE_ROOT):
-        model = context.tools["language_models"].open(row, context.store.root)
+        model = context.tools["language_models"].open(row, context.store.root, task.answer_prefix)
         vocabulary, place = model.vocab_size, model.tokenization.context(task.prompt, task.completion)
         prompt_tokens = len(place.ids)
         if task.tokenizations == "canonical":

@@ -1,7 +1,8 @@
 """Decoding rules and their exact evaluation on the trie of a valid set.
 
-Belongs here: pure functions of logits and token ids (truncation rules, the prefix trie, the sweep engine). Does not
-belong here: Dagster, models, tokenizers, files. Concepts: Paper A (arXiv:2605.11128), sections 3 to 5, appendix E.
+Belongs here: pure functions of logits and token ids (truncation rules, the prefix trie, the sweep engine).
+Does not belong here: Dagster, models, tokenizers, files.
+Concepts: Paper A (arXiv:2605.11128), sections 3 to 5, appendix E.
 """
 
 from . import rules
@@ -12,7 +13,7 @@ from .selections import LogitRows
 from .sweep import SweepResult, answer_log_probabilities, sequence_log_probabilities, sweep
 from .trie import PrefixTrie
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "RULES",
     "DecodingGrid",
     "LogitRows",

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 BLOCK = 32
-"""Tokens in a block of the two-level prefix sums: 32 balances the passes inside blocks and the sums over blocks."""
+"""Tokens in a block of the two-level prefix sums; 32 balances the work inside blocks and over blocks."""
 
 _MANY_TIES = 64  # above this many tied tracked tokens one stable argsort is cheaper than a scan for each
 
@@ -14,8 +14,8 @@ _MANY_TIES = 64  # above this many tied tracked tokens one stable argsort is che
 class Conditional:
     """Sorted values of one next-token distribution, and the ranks of the tokens that a caller tracks.
 
-    Tokens with a logit of -inf have been removed by someone else: they have probability 0 at every temperature, no
-    rule retains them, and they count neither in set sizes nor in the standard deviation.
+    Tokens with a logit of -inf have been removed by someone else: they have probability 0 at every
+    temperature, no rule retains them, and they count neither in set sizes nor in the standard deviation.
 
     Args:
         logits: Raw logits (temperature 1), any finite values or -inf.
@@ -37,7 +37,7 @@ class Conditional:
             raise ValueError(f"logits have shape {self.logits.shape}; give one row [vocab]")
         if self.logits.dtype not in (np.float32, np.float64):
             self.logits = self.logits.astype(np.float64)
-        ordered = np.sort(self.logits)  # in the given precision: float32 sorts twice as fast, with the same result
+        ordered = np.sort(self.logits)  # before the cast: float32 sorts twice as fast, with the same result
         if not ordered[-1] < np.inf:  # NaN sorts last
             raise ValueError("logits contain NaN or +inf; look for an overflow in the model's forward pass")
         if ordered[-1] == -np.inf:
@@ -53,10 +53,10 @@ class Conditional:
 
     @cached_property
     def blocks(self) -> Float[np.ndarray, "32 blocks"]:
-        """Sorted values padded with -inf (one or more) at the low end; column ``b`` is block ``b``, ascending.
+        """Ascending values behind one or more -inf of padding; column ``b`` is block ``b``.
 
-        Laid out across blocks so that one prefix-sum step of all blocks is one contiguous vector addition, where
-        ``numpy.cumsum`` waits for each addition before the next.
+        Laid out across blocks so that one prefix-sum step of all blocks is one contiguous vector addition,
+        where ``numpy.cumsum`` waits for each addition before the next.
         """
         n_blocks = self.size // BLOCK + 1
         padded = np.full(n_blocks * BLOCK, -np.inf)
@@ -81,7 +81,7 @@ class Conditional:
         return float(self.ascending.std(ddof=1)) if self.size > 1 else 0.0
 
     def value_at(self, rank: Int[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Logit at a 0-based rank (rank 0 is the largest); ranks beyond either end give the last one there."""
+        """Logit at a 0-based rank (rank 0 is the largest); a rank beyond either end gives that end's."""
         return self.ascending[np.clip(self.size - 1 - rank, 0, self.size - 1)]
 
     def count_at_least(self, value: Float[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:

@@ -14,14 +14,15 @@ class DecodingGrid:
 
     Attributes:
         temperatures: Positive, distinct.
-        rules: Parameter values of each rule by its name in :data:`~calib_assets.decoding.RULES`; ``(None,)`` for a
-            rule without a parameter.
+        rules: Parameter values of each rule by its name in :data:`~calib_assets.decoding.RULES`; ``(None,)``
+            for a rule without a parameter.
 
     Raises:
-        ValueError: If a temperature is not positive and finite or occurs twice, a rule is unknown, has no values, or
-            a value is outside its range or occurs twice.
+        ValueError: If a temperature is not positive and finite or occurs twice, a rule is unknown, has no
+            values, or a value is outside its range or occurs twice.
 
-    >>> DecodingGrid(temperatures=(0.5, 1.0), rules={"top_p": (0.9, 0.95), "unrestricted": (None,)}).n_configurations
+    >>> grid = DecodingGrid(temperatures=(0.5, 1.0), rules={"top_p": (0.9, 0.95), "unrestricted": (None,)})
+    >>> grid.n_configurations
     6
     """
 

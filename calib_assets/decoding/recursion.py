@@ -1,9 +1,9 @@
 """Exact values on the trie by recursion, for a batch of configurations: no sequence is enumerated.
 
 With q_u(v) the filtered conditional at node u (METHODS section 2): Z_u = sum_v q_u(v) Z_v and
-S_u = sum_v q_u(v) (S_v + Z_v ln q_u(v)), Z = 1 and S = 0 at leaves. Both are carried on the log scale as ln Z_u and
-A_u = S_u / Z_u, the mean of ln q over the valid continuations of u: then Val = Z_root and H = ln Z_root - A_root,
-finite where Z underflows.
+S_u = sum_v q_u(v) (S_v + Z_v ln q_u(v)), Z = 1 and S = 0 at leaves. They are carried as ln Z_u and
+A_u = S_u / Z_u, the mean of ln q over the valid continuations of u: then Val = Z_root and
+H = ln Z_root - A_root, finite where Z underflows.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from jaxtyping import Float
 from .selections import Selections
 from .trie import PrefixTrie
 
-_CHUNK_BYTES = 16 * 2**20  # one temporary array of a level
+_CHUNK_BYTES = 2**20  # one temporary array of a level
 
 
 @dataclass(frozen=True)
 class Values:
-    """Exact values for ``c`` configurations; see :class:`calib_assets.decoding.SweepResult` for their meaning.
+    """Exact values for ``c`` configurations; :class:`calib_assets.decoding.SweepResult` says what they mean.
 
     Attributes:
         log_validity: ln Val, -inf where no valid sequence can be sampled.
@@ -42,7 +42,7 @@ class Values:
 
 
 class Recursion:
-    """The recursions for the temperatures ``part`` of a node pass; configurations are flattened to one axis."""
+    """The recursions for the temperatures ``part`` of a node pass, all configurations on one axis."""
 
     def __init__(self, trie: PrefixTrie, selections: Selections, part: slice) -> None:
         self.trie = trie
@@ -68,8 +68,8 @@ class Recursion:
     def _families(self, depth: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Internal nodes ``[n]`` at a depth and their children ``[n, k]``, grouped by number of children.
 
-        Sums over children are then sums over the middle axis of ``[n, k, configurations]``, which numpy vectorises
-        over configurations (its ``reduceat`` does not).
+        Sums over children are then sums over the middle axis of ``[n, k, configurations]``, which numpy
+        vectorises over configurations (its ``reduceat`` does not).
         """
         trie = self.trie
         nodes = np.arange(trie.level_start[depth], trie.level_start[depth + 1])
@@ -159,8 +159,8 @@ class Recursion:
         """alpha and beta of Theorem E.1, from their definition as conditional expectations, root to leaves.
 
         ``reach`` is the distribution of the valid prefix under Q_S given that all earlier tokens are valid,
-        ``spread`` that of the prefix under Unif(V) given that all earlier tokens are retained; ``ended`` holds what
-        either gives to sequences that ended earlier, whose later factors are 1.
+        ``spread`` that of the prefix under Unif(V) given that all earlier tokens are retained; ``ended``
+        holds what either gives to sequences that ended earlier, whose later factors are 1.
         """
         trie = self.trie
         factors = np.full((2, trie.max_depth, self.width), np.nan)
@@ -189,7 +189,7 @@ class Recursion:
 
 
 def _log_sum(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """logsumexp over the middle axis, and the normalised weights of its terms (0 where all terms are -inf)."""
+    """logsumexp over the middle axis, and the normalised weights of its terms (0 if all are -inf)."""
     peak = values.max(axis=1, keepdims=True)
     weights = np.exp(values - np.where(peak > -np.inf, peak, 0.0))
     total = weights.sum(axis=1, keepdims=True)

@@ -31,7 +31,7 @@ class LogitRows(Protocol):
 
 @dataclass(frozen=True)
 class Selections:
-    """What every configuration retains at every context. An edge is numbered by the node that it enters, less 1.
+    """What every configuration retains at every context; an edge is numbered by the node it enters, less 1.
 
     Attributes:
         log_probs: Tempered log-probability of the token on each edge, before any cutoff.

@@ -15,7 +15,7 @@ from .selections import LogitRows, bytes_per_temperature, check_logits, select_e
 from .trie import PrefixTrie
 
 _SELECTION_BYTES = 2**30  # retained sets held at a time; more temperatures are evaluated in turns
-_RECURSION_BYTES = 64 * 2**20  # values of the widest level held by one thread
+_RECURSION_BYTES = 16 * 2**20  # values of the widest level held by one thread
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class SweepResult:
 
     Attributes:
         points: One row for each configuration: ``rule``, ``parameter`` (null for rules without one),
-            ``temperature``; ``validity`` Val in [0, 1] and ``log_validity`` (nats); ``diversity`` Div in [0, 1],
-            null where no valid sequence can be sampled (judged on the log scale: where only Val underflows, Div is
-            still exact); ``sequence_precision`` and ``sequence_recall``, null if the trie has open nodes;
-            ``validity_upper``, validity plus the mass of open nodes; ``retained_mean``, the mean size of the
-            retained set over contexts.
-        steps: One row for each configuration and step 1 .. max_depth: ``alpha`` and ``beta`` of Theorem E.1. Their
-            products over steps are Prec_seq and Rec_seq; a factor is null once an earlier one is 0 (its condition
-            has probability 0) and in a trie with open nodes.
+            ``temperature``; ``validity`` Val in [0, 1] and ``log_validity`` (nats); ``diversity`` Div in [0,
+            1], null where no valid sequence can be sampled (judged on the log scale: where only Val
+            underflows, Div is still exact); ``sequence_precision`` and ``sequence_recall``, null if the trie
+            has open nodes; ``validity_upper``, validity plus the mass of open nodes; ``retained_mean``, the
+            mean size of the retained set over contexts.
+        steps: One row for each configuration and step 1 .. max_depth: ``alpha`` and ``beta`` of Theorem E.1.
+            Their products over steps are Prec_seq and Rec_seq; a factor is null once an earlier one is 0 (its
+            condition has probability 0) and in a trie with open nodes.
     """
 
     points: pl.DataFrame
@@ -48,13 +48,13 @@ def sweep(
 ) -> SweepResult:
     """Evaluate a decoding grid exactly (Paper A, sections 3 to 5; Theorem E.1).
 
-    Every context is sorted once; temperatures and rules are then read off cumulative sums in float64, and Val, Div,
-    Prec_seq and Rec_seq follow by recursion over the trie.
+    Every context is sorted once; temperatures and rules are then read off cumulative sums in float64, and
+    Val, Div, Prec_seq and Rec_seq follow by recursion over the trie.
 
     Args:
         trie: The valid set.
-        logits: One row of raw logits for each internal node, in the order of ``trie.internal``; a matrix or a mapped
-            file. -inf marks tokens outside the support.
+        logits: One row of raw logits for each internal node, in the order of ``trie.internal``; a matrix or
+            a mapped file. -inf marks tokens outside the support.
         grid: The configurations.
         threads: Worker threads; by default one for each available processor.
         progress: Called as ``progress(done_nodes, total_nodes)`` while contexts are evaluated.
@@ -69,7 +69,9 @@ def sweep(
     ([0.8, 1.0], [1.0, 1.0])
     """
     groups = list(grid.groups())
-    values, size = evaluate(trie, logits, np.array(grid.temperatures), groups, threads=threads, progress=progress)
+    values, size = evaluate(
+        trie, logits, np.array(grid.temperatures), groups, threads=threads, progress=progress
+    )
     rules = [rule for group in groups for rule in group]
     keys = _keys(rules, grid.temperatures)
     validity, upper = _unit(np.exp(values.log_validity)), _unit(np.exp(values.log_validity_upper))
@@ -90,7 +92,8 @@ def sweep(
     )
     nullable = ["diversity", "sequence_precision", "sequence_recall"]
     return SweepResult(
-        points.with_columns(pl.col(nullable).fill_nan(None)), steps.with_columns(pl.col("alpha", "beta").fill_nan(None))
+        points.with_columns(pl.col(nullable).fill_nan(None)),
+        steps.with_columns(pl.col("alpha", "beta").fill_nan(None)),
     )
 
 
@@ -127,8 +130,11 @@ def evaluate(
             parts += pool.map(lambda piece, s=selections: Recursion(trie, s, piece).values(), pieces)
         sizes.append(selections.size.mean(axis=0))
     order = np.arange(temperatures.size * n_rules).reshape(temperatures.size, n_rules).T.ravel()
-    joined = {name: np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in Values.__annotations__}
-    return Values(**{name: array[..., order] for name, array in joined.items()}), np.concatenate(sizes).ravel()[order]
+    joined = {
+        name: np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in Values.__annotations__
+    }
+    values = Values(**{name: array[..., order] for name, array in joined.items()})
+    return values, np.concatenate(sizes).ravel()[order]
 
 
 def sequence_log_probabilities(
@@ -152,7 +158,7 @@ def sequence_log_probabilities(
 def answer_log_probabilities(
     trie: PrefixTrie, logits: LogitRows, temperatures: Sequence[float], *, threads: int | None = None
 ) -> Float[np.ndarray, "temperatures answers"]:
-    """Log-probability (nats) of every answer: the sum over all sequences that spell it, -inf if none was found.
+    """Log-probability (nats) of every answer, summed over its sequences; -inf if none was found.
 
     Column ``i`` is answer ``i``. Arguments and errors as in :func:`sequence_log_probabilities`.
     """

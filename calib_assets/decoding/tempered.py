@@ -14,15 +14,15 @@ _UNDERFLOW = 746.0  # exp(-746) is 0 in float64
 class Tempered:
     """softmax(logits / T) at every temperature of a batch; arrays are indexed ``[temperature, parameter]``.
 
-    The order of operations is that of transformers' warpers (divide, softmax, cumulate from the least likely token),
-    so that a mass that equals a threshold falls on the same side here and there. Within one block of
-    :data:`~calib_assets.decoding.conditional.BLOCK` tokens even the order of additions is the same; between blocks
-    it differs by rounding only.
+    The order of operations is that of transformers' warpers (divide, softmax, cumulate from the least likely
+    token), so that a mass that equals a threshold falls on the same side here and there. Within one block of
+    :data:`~calib_assets.decoding.conditional.BLOCK` tokens even the order of additions is the same; between
+    blocks it differs by rounding only.
 
     Args:
         conditional: The sorted logits.
         temperatures: Positive temperatures.
-        buffer: Optional float64 work space to reuse, at least ``len(temperatures) * conditional.blocks.size`` long.
+        buffer: Float64 work space to reuse, of ``len(temperatures) * conditional.blocks.size`` or more.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Tempered:
         self.entropy = np.empty(self.temperatures.size)
         """``entropy[t]`` of the whole conditional, nats."""
         for t, temperature in enumerate(self.temperatures):  # row by row: one row stays in the cache
-            # exp is several times slower where it underflows, so blocks that are 0 throughout are not computed
-            # (unless they are few: a whole row is contiguous, which gains more).
+            # exp is several times slower where it underflows, so blocks that are 0 throughout are not
+            # computed (unless they are few: a whole row is contiguous, which gains more).
             n_kept = int(conditional.count_at_least(conditional.top - _UNDERFLOW * temperature))
             first = shape[2] - n_kept // BLOCK - 1
             first = 0 if first < shape[2] // 4 else first
@@ -84,24 +84,24 @@ class Tempered:
         return self.log_probs(self.conditional.tracked_values[None, :])
 
     def mass_below(self, n_lowest: Int[np.ndarray, "temperatures n"]) -> Float[np.ndarray, "temperatures n"]:
-        """Probability of the ``n_lowest`` least likely tokens (0 or more), summed from the least likely upwards."""
+        """Probability of the ``n_lowest`` least likely tokens (0 or more), summed upwards."""
         position = self._inside[0].size - self.conditional.size + n_lowest - 1
         block, offset = position // BLOCK, position % BLOCK
         return self._before[self._row, block] + self._inside[self._row, offset, block]
 
     def mass_above(self, n_highest: Int[np.ndarray, "temperatures n"]) -> Float[np.ndarray, "temperatures n"]:
-        """Probability of the ``n_highest`` most likely tokens (0 or more), summed from the most likely downwards."""
+        """Probability of the ``n_highest`` most likely tokens (0 or more), summed downwards."""
         position = self._inside[0].size - np.maximum(n_highest, 1)
         block, offset = position // BLOCK, position % BLOCK
         inside = self._inside[self._row, BLOCK - 1, block]
-        # Inside a block the part above is at least its share of the block, so this difference loses no digits.
+        # Inside a block the part above is at least its share of the block: this difference loses no digits.
         inside = inside - np.where(offset > 0, self._inside[self._row, offset - 1, block], 0.0)
         return np.where(n_highest > 0, self._after[self._row, block] + inside, 0.0)
 
     def mass_between(
         self, start: Int[np.ndarray, "temperatures n"], stop: Int[np.ndarray, "temperatures n"]
     ) -> Float[np.ndarray, "temperatures n"]:
-        """Probability of the ranks ``start .. stop - 1`` (0-based), from the end of the ranking that is nearer."""
+        """Probability of the ranks ``start .. stop - 1`` (from 0), summed from the nearer end."""
         from_top = self.mass_above(stop)
         if not start.any():
             return from_top
@@ -117,8 +117,8 @@ class Tempered:
     ) -> Int[np.ndarray, "temperatures n"]:
         """Number of top-ranked tokens whose logit satisfies ``keeps``, which must be monotone in the logit.
 
-        ``threshold`` is where it turns, up to rounding; the elements at the border are then decided by ``keeps``
-        itself, so the count is the one of testing every token.
+        ``threshold`` is where it turns, up to rounding; the elements at the border are then decided by
+        ``keeps`` itself, so the count is the one of testing every token.
         """
         conditional = self.conditional
         count = np.asarray(conditional.count_at_least(threshold))
@@ -132,7 +132,9 @@ class Tempered:
             count = np.where(grow & ~drop, conditional.count_at_least(following), count)
 
 
-def first_true(low: np.ndarray, high: np.ndarray, predicate: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def first_true(
+    low: np.ndarray, high: np.ndarray, predicate: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """Smallest ``k`` in ``low .. high - 1`` where a monotone ``predicate`` holds, else ``high``, elementwise.
 
     >>> first_true(np.array([0, 0]), np.array([10, 3]), lambda k: k * k >= 17).tolist()

@@ -19,15 +19,15 @@ _ADD_TERMINATOR = "add a terminator (`terminated: true`), or drop one of the two
 class PrefixTrie:
     """All valid sequences, merged by prefix (Paper A, section 3: G and N at every valid context).
 
-    Node ids follow breadth-first order, so the children of a node are contiguous and ordered by token id, and every
-    level is one slice. Node 0 is the root (the context itself).
+    Node ids follow breadth-first order, so the children of a node are contiguous and ordered by token id,
+    and every level is one slice. Node 0 is the root (the context itself).
 
     Attributes:
         parent: ``parent[u]`` is the node before ``u``; -1 for the root.
         token: ``token[u]`` is the token id on the edge into ``u``; -1 for the root.
         depth: Number of tokens from the root.
-        n_continuations: N of Paper A: number of valid sequences through the node (1 at a leaf; sequences below an
-            open node are unknown and not counted).
+        n_continuations: N of Paper A: number of valid sequences through the node (1 at a leaf; sequences
+            below an open node are unknown and not counted).
         answer: At a leaf the index of the answer that its sequence spells, else -1.
         child_start: ``child_start[u]:child_start[u + 1]`` are the ids of the children of ``u``.
         is_open: True at an unexpanded frontier node of a partly explored trie.
@@ -53,21 +53,25 @@ class PrefixTrie:
 
         Args:
             sequences: Token ids of each valid sequence, without the context.
-            answers: ``answers[i]`` is the index of the answer that ``sequences[i]`` spells; several sequences may
-                spell one answer. By default every sequence is an answer of its own.
+            answers: ``answers[i]`` is the index of the answer that ``sequences[i]`` spells; several
+                sequences may spell one answer. By default every sequence is an answer of its own.
 
         Raises:
-            ValueError: If the set is empty, a sequence is empty, occurs twice or is a proper prefix of another, a
-                token id is negative, or an answer index between 0 and the largest has no sequence.
+            ValueError: If the set is empty, a sequence is empty, occurs twice or is a proper prefix of
+                another, a token id is negative, or an answer index between 0 and the largest has no sequence.
         """
         lengths = np.fromiter((len(sequence) for sequence in sequences), np.int64, len(sequences))
         if not lengths.size:
             raise ValueError("the valid set is empty; give at least one sequence")
         if not lengths.all():
-            raise ValueError(f"sequence {int(lengths.argmin())} is empty; every answer needs at least one token")
+            raise ValueError(
+                f"sequence {int(lengths.argmin())} is empty; every answer needs at least one token"
+            )
         answers = np.arange(lengths.size) if answers is None else np.asarray(answers, np.int64)
         if answers.shape != lengths.shape:
-            raise ValueError(f"{answers.size} answers for {lengths.size} sequences; give one answer index for each")
+            raise ValueError(
+                f"{answers.size} answers for {lengths.size} sequences; give one answer index for each"
+            )
         if not np.array_equal(np.unique(answers), np.arange(answers.max() + 1)):
             raise ValueError("answer indexes must cover 0 .. n_answers - 1; renumber them without gaps")
 
@@ -75,7 +79,9 @@ class PrefixTrie:
         tokens = np.full(filled.shape, -1, np.int64)
         tokens[filled] = np.concatenate([np.asarray(sequence, np.int64) for sequence in sequences])
         if (tokens[filled] < 0).any():
-            raise ValueError("token ids must be 0 or more; look for a tokenizer that returned an unknown token")
+            raise ValueError(
+                "token ids must be 0 or more; look for a tokenizer that returned an unknown token"
+            )
 
         order = np.lexsort(tokens.T[::-1])
         tokens, lengths, answers = tokens[order], lengths[order], answers[order]
@@ -91,7 +97,7 @@ class PrefixTrie:
 
     @classmethod
     def _from_sorted_rows(cls, tokens, lengths, shared, answers) -> Self:
-        """Assemble the levels; ``shared[i]`` is the length of the prefix that row ``i`` shares with row ``i - 1``."""
+        """Assemble the levels; rows ``i - 1`` and ``i`` share their first ``shared[i]`` tokens."""
         row_node = np.zeros(lengths.size, np.int64)  # node of each row at the current depth
         parents, labels, counts, ends = [np.array([-1])], [np.array([-1])], [np.array([lengths.size])], []
         ends.append(np.array([-1]))
@@ -119,7 +125,7 @@ class PrefixTrie:
 
     @classmethod
     def _assemble(cls, parent, token, answer, is_open, n_answers, n_continuations=None) -> Self:
-        """Derive depth, child ranges and (unless given) continuation counts from nodes in breadth-first order."""
+        """Derive depth, child ranges and (unless given) continuation counts; nodes are in final order."""
         n = parent.size
         child_start = 1 + np.searchsorted(parent[1:], np.arange(n + 1), side="left")
         level_ends = [1]
@@ -159,7 +165,9 @@ class PrefixTrie:
             levels.append(by_parent[np.repeat(start[level], sizes) + offset])
         order = np.concatenate(levels)
         if order.size != parent.size:
-            raise ValueError(f"{parent.size - order.size} nodes are not below the root; look for a cycle in parent")
+            raise ValueError(
+                f"{parent.size - order.size} nodes are not below the root; look for a cycle in parent"
+            )
         return order
 
     @classmethod
@@ -171,7 +179,7 @@ class PrefixTrie:
         is_open: Sequence[bool] | None = None,
         n_answers: int | None = None,
     ) -> Self:
-        """Build from raw nodes in any order (partly explored tries); nodes are renumbered by `canonical_order`.
+        """Build from raw nodes in any order, as a partly explored trie is; `canonical_order` renumbers them.
 
         Args:
             parent: Node id before each node, -1 for the root.
@@ -181,8 +189,8 @@ class PrefixTrie:
             n_answers: |V|; by default the number of answers found.
 
         Raises:
-            ValueError: If the nodes form no tree, two siblings share a token, a childless node is neither a leaf of
-                V nor open, or a node with children is one of the two.
+            ValueError: If the nodes form no tree, two siblings share a token, a childless node is neither a
+                leaf of V nor open, or a node with children is one of the two.
         """
         order = cls.canonical_order(parent, token)
         number = np.empty(order.size, np.int64)
@@ -202,7 +210,9 @@ class PrefixTrie:
         if (is_open & (has_child | (answer >= 0))).any():
             raise ValueError("an open node has no children and spells no answer; unset is_open there")
         if (~has_child & ~is_open & (answer < 0)).any():
-            raise ValueError("a node without children is neither an answer nor open; set answer or is_open there")
+            raise ValueError(
+                "a node without children is neither an answer nor open; set answer or is_open there"
+            )
         found = int(answer.max()) + 1
         if n_answers is None:
             n_answers = found
@@ -213,7 +223,9 @@ class PrefixTrie:
     def to_frame(self) -> pl.DataFrame:
         """One row per node: node, parent, token, depth, n_continuations, answer, is_open."""
         columns = ("parent", "token", "depth", "n_continuations", "answer", "is_open")
-        return pl.DataFrame({"node": np.arange(self.n_nodes)} | {name: getattr(self, name) for name in columns})
+        return pl.DataFrame(
+            {"node": np.arange(self.n_nodes)} | {name: getattr(self, name) for name in columns}
+        )
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame, n_answers: int | None = None) -> Self:

@@ -1,9 +1,9 @@
 """Figures: one family a file, functions from tables (polars frames) to ``matplotlib.figure.Figure``.
 
-What belongs here: drawing. What must not: computing results (``calib_assets.metrics``), reading or writing files,
-Dagster, models, and pyplot, whose global state would leak between assets. Every figure takes the tables as the assets
-publish them; a decoding rule that these modules have never heard of is drawn like any other. The counterparts of the
-paper's figures are listed in each module's first line.
+What belongs here: drawing. What must not: computing results (``calib_assets.metrics``), reading or writing
+files, Dagster, models, and pyplot, whose global state would leak between assets. Every figure takes the
+tables as the assets publish them; a decoding rule that these modules have never heard of is drawn like any
+other. The counterparts of the paper's figures are listed in each module's first line.
 """
 
 from calib_assets.figures.calibration_gap import calibration_gap
@@ -19,7 +19,20 @@ from calib_assets.figures.token_distribution import token_distribution
 from calib_assets.figures.validity_diversity_frontier import validity_diversity_frontier
 
 __all__ = [
-    "calibration_gap", "conditional_calibration", "inline_svg", "logit_fit", "mass_by_temperature", "order_bound", "png",
-    "sequence_precision_recall", "sequence_probability", "shape_bound", "step_factors", "svg", "temperature_tradeoff",
-    "thumbnail", "token_distribution", "validity_diversity_frontier",
+    "calibration_gap",
+    "conditional_calibration",
+    "inline_svg",
+    "logit_fit",
+    "mass_by_temperature",
+    "order_bound",
+    "png",
+    "sequence_precision_recall",
+    "sequence_probability",
+    "shape_bound",
+    "step_factors",
+    "svg",
+    "temperature_tradeoff",
+    "thumbnail",
+    "token_distribution",
+    "validity_diversity_frontier",
 ]

@@ -17,15 +17,16 @@ PART_COLOURS = {"achieved": "#0072b2", "shape gap": "#e69f00", "order gap": "#d5
 
 @themed
 def calibration_gap(gaps: pl.DataFrame, *, floor: float | None = None) -> Figure:
-    """One stacked bar a row: diversity achieved by the best practical rule, then the shape gap, then the order gap.
+    """One stacked bar a row: diversity of the best practical rule, then the shape gap, then the order gap.
 
-    The parts add to 1 (METHODS §2): order gap = 1 − Div(cutoff oracle), shape gap = Div(cutoff oracle) − Div(best
-    practical rule). A practical rule may beat the cutoff oracle, which then has a negative shape gap: the bar of what
-    was achieved runs past the oracle's mark. A floor that nothing reaches is written out, never drawn as zero.
+    The parts add to 1 (METHODS §2): order gap = 1 − Div(cutoff oracle), shape gap = Div(cutoff oracle) −
+    Div(best practical rule). A practical rule may beat the cutoff oracle, which then has a negative shape
+    gap: the bar of what was achieved runs past the oracle's mark. A floor that nothing reaches is written
+        out, never drawn as zero.
 
     Args:
-        gaps: Columns ``floor, oracle_diversity, best_rule, best_rule_diversity, order_gap, shape_gap``; ``model`` and
-            ``task``, when present, name the bars.
+        gaps: Columns ``floor, oracle_diversity, best_rule, best_rule_diversity, order_gap, shape_gap``;
+            ``model`` and ``task``, when present, name the bars.
         floor: The only validity floor to draw; default every floor, a panel each.
 
     Returns:
@@ -49,8 +50,19 @@ def calibration_gap(gaps: pl.DataFrame, *, floor: float | None = None) -> Figure
         ax.set_yticks(range(part.height), labels)
         ax.set_title(title)
     swatches = [Patch(facecolor=colour, label=name) for name, colour in PART_COLOURS.items()]
-    oracle = Line2D([], [], color=INK, marker="|", linestyle="none", markersize=11, markeredgewidth=2.2, label="cutoff oracle")
-    figure.legend(handles=[*swatches, oracle], loc="outside lower center", ncols=4, columnspacing=1.4, handlelength=1.2)
+    oracle = Line2D(
+        [],
+        [],
+        color=INK,
+        marker="|",
+        linestyle="none",
+        markersize=11,
+        markeredgewidth=2.2,
+        label="cutoff oracle",
+    )
+    figure.legend(
+        handles=[*swatches, oracle], loc="outside lower center", ncols=4, columnspacing=1.4, handlelength=1.2
+    )
     return figure
 
 
@@ -65,15 +77,34 @@ def _bars(ax: Axes, rows: pl.DataFrame) -> None:
     ax.barh(places, reached - best, left=best, color=PART_COLOURS["shape gap"], height=0.62, edgecolor=PAPER)
     known = np.isfinite(oracle)
     ax.barh(
-        places[known], (1 - reached)[known], left=reached[known], color=PART_COLOURS["order gap"], height=0.62,
+        places[known],
+        (1 - reached)[known],
+        left=reached[known],
+        color=PART_COLOURS["order gap"],
+        height=0.62,
         edgecolor=PAPER,
     )
-    ax.plot(oracle, places, linestyle="none", marker="|", markersize=19, markeredgewidth=2.4, color=INK, zorder=4, gid="oracle")
+    ax.plot(
+        oracle,
+        places,
+        linestyle="none",
+        marker="|",
+        markersize=19,
+        markeredgewidth=2.4,
+        color=INK,
+        zorder=4,
+        gid="oracle",
+    )
     for place, row in zip(places, rows.iter_rows(named=True), strict=True):
         label = _sentence(row)
         ax.annotate(
-            label, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8.5,
-            color=MUTED if row["best_rule_diversity"] is None else INK, annotation_clip=False,
+            label,
+            (1.02, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            color=MUTED if row["best_rule_diversity"] is None else INK,
+            annotation_clip=False,
         )
     share_axis(ax, "x")
     ax.set(xlim=(0, 1), ylim=(rows.height - 0.5, -0.5), xlabel="Diversity")

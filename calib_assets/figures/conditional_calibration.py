@@ -1,4 +1,4 @@
-"""Order and shape calibration of every conditional (Paper A, Definition D.1 made graded), by depth in the trie."""
+"""Order and shape calibration of every conditional (Paper A, Definition D.1 made graded), by depth."""
 
 import numpy as np
 import polars as pl
@@ -21,14 +21,14 @@ _BRANCHING, _FORCED = "#0072b2", "#e69f00"
 
 @themed
 def conditional_calibration(table: pl.DataFrame) -> Figure:
-    """Four panels by depth: order AUROC, valid mass, shape divergence, effective support; a dot a conditional.
+    """Order AUROC, valid mass, shape divergence and effective support by depth, a dot a conditional.
 
-    Bars mark the median. Contexts with one valid token (separators, say) have their own colour: their shape is
-    trivially perfect and must not be read as calibration.
+    Bars mark the median. Contexts with one valid token (separators, say) have their own colour: their shape
+    is trivially perfect and must not be read as calibration.
 
     Args:
-        table: Columns ``depth, n_valid, order_auroc, shape_divergence`` (nats), ``valid_mass, effective_support``,
-            one row a conditional; nulls are left out.
+        table: Columns ``depth, n_valid, order_auroc, shape_divergence`` (nats), ``valid_mass,
+            effective_support``, one row a conditional; nulls are left out.
 
     Returns:
         A figure with four axes in a row; infinite divergences are counted in its footnote.
@@ -43,7 +43,9 @@ def conditional_calibration(table: pl.DataFrame) -> Figure:
         rows = table.drop_nulls(column)
         finite = rows.filter(pl.col(column).is_finite())
         if rows.height > finite.height:
-            notes.append(f"{rows.height - finite.height} infinite values of {label.split(' (')[0].lower()} not shown.")
+            notes.append(
+                f"{rows.height - finite.height} infinite values of {label.split(' (')[0].lower()} not shown."
+            )
         ax.axhline(ideal, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         for place, depth in enumerate(depths):
             _strip(ax, place, finite.filter(pl.col("depth") == depth), column)
@@ -54,7 +56,9 @@ def conditional_calibration(table: pl.DataFrame) -> Figure:
             ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
         elif not finite.is_empty():
             low = float(finite[column].min())
-            ax.set_ylim(-0.03 if low < 0.5 else max(low - 0.15 * (1 - low) - 0.002, -0.03), 1 + 0.04 * (1 - min(low, 0.96)) + 1e-4)
+            room = max(1 - low, 1e-4)  # an axis that ends at 1, scaled to the values below it
+            ax.set_ylim(-0.03 if low < 0.5 else low - 0.12 * room, 1 + 0.04 * room)
+            ax.ticklabel_format(axis="y", useOffset=False)
     figure.legend(
         handles=[
             Line2D([], [], marker="o", linestyle="none", color=_BRANCHING, label="two or more valid tokens"),
@@ -62,7 +66,8 @@ def conditional_calibration(table: pl.DataFrame) -> Figure:
             Line2D([], [], color=INK, linewidth=2.2, label="median"),
             Line2D([], [], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="calibrated"),
         ],
-        loc="outside upper left", ncols=4,
+        loc="outside upper left",
+        ncols=4,
     )
     footnote(figure, notes)
     return figure
@@ -78,7 +83,22 @@ def _strip(ax: Axes, place: int, rows: pl.DataFrame, column: str) -> None:
     branching = rows["n_valid"].to_numpy() >= 2
     for mask, colour, marker in ((branching, _BRANCHING, "o"), (~branching, _FORCED, "s")):
         ax.scatter(
-            place + spread[mask], value[mask], s=13 if len(value) <= 200 else 6, color=colour, marker=marker, alpha=0.6,
-            linewidths=0, rasterized=len(value) > 150, zorder=2, gid=f"{column}-{place}",
+            place + spread[mask],
+            value[mask],
+            s=13 if len(value) <= 200 else 6,
+            color=colour,
+            marker=marker,
+            alpha=0.6,
+            linewidths=0,
+            rasterized=len(value) > 150,
+            zorder=2,
+            gid=f"{column}-{place}",
         )
-    ax.plot([place - 0.33, place + 0.33], [np.median(value)] * 2, color=INK, linewidth=2.2, solid_capstyle="butt", zorder=3)
+    ax.plot(
+        [place - 0.33, place + 0.33],
+        [np.median(value)] * 2,
+        color=INK,
+        linewidth=2.2,
+        solid_capstyle="butt",
+        zorder=3,
+    )

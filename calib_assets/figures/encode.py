@@ -1,7 +1,7 @@
 """Figures as bytes: PNG, SVG, and a thumbnail small enough for Dagster's event log.
 
-The same figure gives the same bytes at every call and in every process: no time stamps, no random ids. Nothing is
-written anywhere; callers decide where bytes go.
+The same figure gives the same bytes at every call and in every process: no time stamps, no random ids.
+Nothing is written anywhere; callers decide where bytes go.
 """
 
 import io
@@ -29,11 +29,14 @@ def png(figure: Figure, *, dpi: float = 150.0) -> bytes:
 
 
 def svg(figure: Figure) -> str:
-    """SVG of a figure, text kept as text (searchable, small); large clouds of points are embedded as bitmaps."""
+    """SVG of a figure, text kept as text (searchable, small); clouds of points become bitmaps."""
     buffer = io.StringIO()
     with matplotlib.rc_context({**theme(), "svg.fonttype": "none", "svg.hashsalt": "calib-assets"}):
         figure.savefig(
-            buffer, format="svg", dpi=150.0, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+            buffer,
+            format="svg",
+            dpi=150.0,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
     return buffer.getvalue()
 
@@ -41,8 +44,8 @@ def svg(figure: Figure) -> str:
 def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
     """SVG to place inside an HTML page: no prolog, ids of its own, colours that follow the page.
 
-    The theme's four neutral colours become CSS variables (``--figure-ink``, ``--figure-muted``, ``--figure-grid``,
-    ``--figure-paper``) with themselves as fallback; colours of data stay.
+    The theme's four neutral colours become CSS variables (``--figure-ink``, ``--figure-muted``,
+    ``--figure-grid``, ``--figure-paper``) with themselves as fallback; colours of data stay.
 
     Args:
         prefix: Letters and digits put before every id, so that several figures can share a page.
@@ -54,7 +57,7 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", prefix):
         raise ValueError(f"prefix {prefix!r} must begin with a letter and hold letters, digits, - and _ only")
     text = svg(figure)
-    text = text[text.index("<svg"):]
+    text = text[text.index("<svg") :]
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     seen: Counter[str] = Counter()
@@ -64,7 +67,7 @@ def inline_svg(figure: Figure, *, prefix: str, label: str) -> str:
     view = re.search(r'viewBox="[^"]*"', head[0])[0]
     label = label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     opening = f'<svg {view} width="{width}" height="{height}" role="img" aria-label="{label}">'
-    return (opening + text[head.end():]).strip()
+    return (opening + text[head.end() :]).strip()
 
 
 def thumbnail(figure: Figure, *, limit: int = THUMBNAIL_LIMIT) -> bytes:
@@ -83,7 +86,9 @@ def thumbnail(figure: Figure, *, limit: int = THUMBNAIL_LIMIT) -> bytes:
         size = len(buffer.getvalue())
         if size <= limit:
             return buffer.getvalue()
-    raise ValueError(f"the smallest thumbnail takes {size:,} bytes, over the limit of {limit:,}; draw fewer panels")
+    raise ValueError(
+        f"the smallest thumbnail takes {size:,} bytes, over the limit of {limit:,}; draw fewer panels"
+    )
 
 
 def _for_page(tag: str, prefix: str, seen: Counter[str]) -> str:

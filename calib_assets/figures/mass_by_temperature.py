@@ -1,4 +1,4 @@
-"""Paper A, Figure 1 (right): how temperature moves mass between frequent valid, rare valid and invalid tokens."""
+"""Paper A, Figure 1 (right): how temperature moves mass between valid and invalid tokens."""
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -15,8 +15,8 @@ def mass_by_temperature(masses: pl.DataFrame, *, node: int | None = None) -> Fig
     """Stacked shares of the next-token distribution against temperature, at one context.
 
     Args:
-        masses: Columns ``node, prefix, temperature, group, mass``, one row a (node, temperature, group), groups named
-            as in ``GROUP_COLOURS``; the masses of one temperature add to 1.
+        masses: Columns ``node, prefix, temperature, group, mass``, one row a (node, temperature, group),
+            groups named as in ``GROUP_COLOURS``; the masses of one temperature add to 1.
         node: The context to draw; default the first in the table.
 
     Returns:
@@ -31,9 +31,13 @@ def mass_by_temperature(masses: pl.DataFrame, *, node: int | None = None) -> Fig
         raise ValueError(f"mass_by_temperature has no node {node}; it has {sorted(set(masses['node']))[:20]}")
     temperatures = rows["temperature"].unique().sort().to_numpy()
     shares = [
-        rows.filter(pl.col("group") == group).group_by("temperature").agg(pl.col("mass").sum())
+        rows.filter(pl.col("group") == group)
+        .group_by("temperature")
+        .agg(pl.col("mass").sum())
         .join(pl.DataFrame({"temperature": temperatures}), on="temperature", how="right")
-        .sort("temperature")["mass"].fill_null(0.0).to_numpy()
+        .sort("temperature")["mass"]
+        .fill_null(0.0)
+        .to_numpy()
         for group in GROUP_COLOURS
     ]
     figure = Figure(figsize=(HALF, 3.9), layout="constrained")
@@ -46,8 +50,12 @@ def mass_by_temperature(masses: pl.DataFrame, *, node: int | None = None) -> Fig
         axes.set(xticks=[0], xticklabels=[f"{temperatures[0]:g}"], xlim=(-1, 1))
     else:
         axes.stackplot(
-            temperatures, *shares, colors=list(GROUP_COLOURS.values()), labels=list(GROUP_COLOURS),
-            edgecolor=PAPER, linewidth=0.8,
+            temperatures,
+            *shares,
+            colors=list(GROUP_COLOURS.values()),
+            labels=list(GROUP_COLOURS),
+            edgecolor=PAPER,
+            linewidth=0.8,
         )
         axes.set_xlim(temperatures[0], temperatures[-1])
         if temperatures[0] < 1.0 < temperatures[-1]:

@@ -3,7 +3,15 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from calib_assets.figures.layout import empty_figure, footnote, require, rule_legend, rule_line, share_axis
+from calib_assets.figures.layout import (
+    empty_figure,
+    footnote,
+    practical,
+    require,
+    rule_legend,
+    rule_line,
+    share_axis,
+)
 from calib_assets.figures.style import FULL, order_rules, rule_label, themed
 from calib_assets.figures.validity_diversity_frontier import pareto
 
@@ -17,11 +25,12 @@ def sequence_precision_recall(points: pl.DataFrame) -> Figure:
     """Pareto frontier of (Rec_seq, Prec_seq) for each rule, over its parameters and temperatures.
 
     Args:
-        points: Columns ``rule, parameter, temperature, sequence_precision, sequence_recall``; the frontier is taken
-            here, because neither value depends on probabilities beyond which tokens a rule retains.
+        points: Columns ``rule, parameter, temperature, sequence_precision, sequence_recall``; the frontier is
+            taken here, because neither value depends on probabilities beyond which tokens a rule retains.
 
     Returns:
-        A figure with one axes; read a staircase as the best recall at a floor on precision.
+        A figure with one axes; read a staircase as the best recall at a floor on precision. The precision
+        axis is logarithmic where no practical rule reaches a tenth.
     """
     require(points, COLUMNS, "sequence_precision_recall")
     rows = points.drop_nulls(["sequence_precision", "sequence_recall"])
@@ -30,7 +39,7 @@ def sequence_precision_recall(points: pl.DataFrame) -> Figure:
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
     share_axis(axes, "x")
-    share_axis(axes, "y")
+    share_axis(axes, "y", practical(rows, "sequence_precision"))
     axes.set(xlabel="Sequence recall", ylabel="Sequence precision")
     axes.set_title("Sequence precision and recall")
     names = order_rules(rows["rule"])
@@ -47,15 +56,19 @@ def sequence_precision_recall(points: pl.DataFrame) -> Figure:
 def choose_configurations(points: pl.DataFrame, precision_floor: float = 0.8) -> pl.DataFrame:
     """Of each rule, the configuration with the largest Rec_seq among those with Prec_seq ≥ the floor.
 
-    Ties go to the temperature nearest to 1, then to the smaller parameter. Rules that never reach the floor have no
-    row.
+    Ties go to the temperature nearest to 1, then to the smaller parameter. Rules that never reach the floor
+    have no row.
     """
     require(points, COLUMNS, "sequence_precision_recall")
     return (
         points.filter(pl.col("sequence_precision") >= precision_floor)
         .sort(
-            pl.col("rule"), -pl.col("sequence_recall"), (pl.col("temperature") - 1).abs(), pl.col("parameter"),
-            maintain_order=True, nulls_last=True,
+            pl.col("rule"),
+            -pl.col("sequence_recall"),
+            (pl.col("temperature") - 1).abs(),
+            pl.col("parameter"),
+            maintain_order=True,
+            nulls_last=True,
         )
         .unique("rule", keep="first", maintain_order=True)
     )
@@ -95,7 +108,12 @@ def step_factors(steps: pl.DataFrame, points: pl.DataFrame, *, precision_floor: 
     figure.axes[0].set_title(f"Factors of Theorem E.1 at Prec ≥ {precision_floor:g}")
     rule_legend(figure, names)
     left_out = order_rules(set(points["rule"]) - set(names))
-    footnote(figure, [
-        "Below the floor in every configuration: " + ", ".join(rule_label(name) for name in left_out) if left_out else "",
-    ])
+    footnote(
+        figure,
+        [
+            "Below the floor in every configuration: " + ", ".join(rule_label(name) for name in left_out)
+            if left_out
+            else ""
+        ],
+    )
     return figure

@@ -18,13 +18,14 @@ COLUMNS = ("temperature", "rank", "answer", "probability", "log_probability")
 def sequence_probability(
     sequence_probabilities: pl.DataFrame, *, decades: int = 12, temperatures: tuple[float, ...] | None = None
 ) -> Figure:
-    """Sequences sorted by falling probability, a line a temperature, and a bar for the mass on invalid sequences.
+    """Sequences by falling probability, a line a temperature, and a bar for the invalid mass of each.
 
     Heights are drawn from the log-probabilities, so values that underflow are still placed.
 
     Args:
-        sequence_probabilities: Columns ``temperature, rank, answer, probability, log_probability`` (nats); the row
-            with ``answer = -1`` of a temperature holds its invalid mass, whose logarithm may be null where it is 0.
+        sequence_probabilities: Columns ``temperature, rank, answer, probability, log_probability`` (nats);
+            the row with ``answer = -1`` of a temperature holds its invalid mass, whose logarithm may be null
+            where it is 0.
         decades: Powers of ten shown below the largest value; the footnote counts what lies under them.
         temperatures: Those to draw; default at most six, spread over the table's.
 
@@ -52,8 +53,13 @@ def sequence_probability(
         valid = part.filter(pl.col("answer") >= 0).sort("rank")
         height = np.where(np.isfinite(valid["height"].to_numpy()), valid["height"].to_numpy(), np.nan)
         axes.plot(
-            valid["rank"].to_numpy(), height, color=colours[temperature], linewidth=1.7,
-            marker="o" if valid.height <= 60 else None, markersize=3, label=f"T = {temperature:g}",
+            valid["rank"].to_numpy(),
+            height,
+            color=colours[temperature],
+            linewidth=1.7,
+            marker="o" if valid.height <= 60 else None,
+            markersize=3,
+            label=f"T = {temperature:g}",
             gid=f"temperature-{temperature:g}",
         )
         invalid = part.filter(pl.col("answer") == -1)
@@ -62,8 +68,14 @@ def sequence_probability(
             mass = max(mass, bottom)
             tail.bar(place, mass - bottom, bottom=bottom, width=0.75, color=colours[temperature], alpha=0.85)
             tail.annotate(
-                share(float(invalid["probability"][0])), (place, mass), xytext=(0, 3), fontsize=7.5, ha="center",
-                textcoords="offset points", rotation=90 if len(chosen) > 2 else 0, va="bottom",
+                share(float(invalid["probability"][0])),
+                (place, mass),
+                xytext=(0, 3),
+                fontsize=7.5,
+                ha="center",
+                textcoords="offset points",
+                rotation=90 if len(chosen) > 2 else 0,
+                va="bottom",
             )
     n_sequences = int(rows["rank"].max() or 1)
     axes.set(xlim=(1 - 0.02 * n_sequences, 1.02 * n_sequences + 0.5))
@@ -74,22 +86,34 @@ def sequence_probability(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,.0f}"))
     axes.set(xlabel="Valid sequence, by falling probability", ylabel="Probability")
     tail.set(xlabel="invalid", xlim=(-0.7, len(chosen) - 0.3))
-    tail.set_xticks(range(len(chosen)), [f"T={t:g}" for t in chosen], rotation=90, fontsize=8)  # the legend of both
+    tail.set_xticks(
+        range(len(chosen)), [f"T={t:g}" for t in chosen], rotation=90, fontsize=8
+    )  # the legend of both
     tail.grid(visible=False)
     tail.tick_params(axis="both", left=False, bottom=False)
     tail.set_ylim(bottom, max(top, 0.0) + (0.17 if len(chosen) > 2 else 0.06) * (max(top, 0.0) - bottom))
     axes.set_title("Sequence probabilities")
     axes.axhline(-math.log10(n_sequences), color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.annotate(
-        "uniform over V", (n_sequences, -math.log10(n_sequences)), xytext=(0, 3), textcoords="offset points",
-        ha="right", fontsize=8, color=MUTED,
+        "uniform over V",
+        (n_sequences, -math.log10(n_sequences)),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=MUTED,
     )
     below = rows.filter((pl.col("answer") >= 0) & ~(pl.col("height") >= bottom)).height
     skipped = len(found) - len(chosen)
-    footnote(figure, [
-        f"{below:,} of {rows.filter(pl.col('answer') >= 0).height:,} points lie below the axis." if below else "",
-        f"{skipped} more temperatures are in the table." if skipped else "",
-    ])
+    footnote(
+        figure,
+        [
+            f"{below:,} of {rows.filter(pl.col('answer') >= 0).height:,} points lie below the axis."
+            if below
+            else "",
+            f"{skipped} more temperatures are in the table." if skipped else "",
+        ],
+    )
     return figure
 
 

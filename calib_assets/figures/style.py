@@ -1,11 +1,12 @@
 """The look of every figure: one seaborn theme, one fixed palette, and nothing global.
 
-What belongs here: colours, line styles, the order and the names of decoding rules. What must not: data. A figure
-function runs under :func:`themed`, which sets matplotlib's parameters for the length of the call and puts them back;
-no figure is registered with pyplot, so nothing leaks between figures and nothing needs closing.
+What belongs here: colours, line styles, the order and the names of decoding rules. What must not: data. A
+figure function runs under :func:`themed`, which sets matplotlib's parameters for the length of the call and
+puts them back; no figure is registered with pyplot, so nothing leaks between figures and nothing needs
+closing.
 
-Colours are those of Okabe and Ito, which stay apart under the common colour-vision deficiencies, and no information
-is carried by colour alone: every rule also has a marker, and oracles have their own line style.
+Colours are those of Okabe and Ito, which stay apart under the common colour-vision deficiencies, and no
+information is carried by colour alone: every rule also has a marker, and oracles have their own line style.
 """
 
 import colorsys
@@ -23,16 +24,16 @@ from calib_assets.decoding import RULES
 from calib_assets.figures.text import visible
 
 INK, MUTED, GRID, PAPER = "#1f2328", "#5d6771", "#dde2e7", "#ffffff"
-"""Text, secondary text, grid and ground. The report swaps exactly these four for its light and dark colours."""
+"""Text, secondary text, grid and ground: the colours that the report swaps for its light and dark ones."""
 
 HALF, FULL = 5.6, 11.4
-"""Figure widths in inches: two ``HALF`` figures fill a row of the report, one ``FULL`` figure fills it alone."""
+"""Figure widths in inches: two ``HALF`` figures fill a row of the report, one ``FULL`` figure does."""
 
 GROUP_COLOURS = {"valid, frequent": "#0072b2", "valid, rare": "#56b4e9", "invalid": "#d55e00"}
 """The three kinds of token in the counterpart of Paper A's Figure 1."""
 
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7b4fb5", "#56b4e9", "#9a6324")
-"""Colours of series that are not rules (tasks, say), in order; markers and dashes tell them apart beyond eight."""
+"""Colours of series that are not rules (tasks, say), in order; beyond eight, markers and dashes differ."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "p", "<", ">", "d")
 
@@ -67,7 +68,7 @@ _FIXED = {
 
 
 def rule_label(name: str) -> str:
-    """Name of a rule for people: the registered rule's own ``label``, or ``name`` when it is not registered."""
+    """Name of a rule for people: the registered rule's ``label``, or ``name`` if it is not registered."""
     label = getattr(RULES.get(name), "label", None)
     return visible(label if isinstance(label, str) else name, 40)
 
@@ -80,8 +81,8 @@ def is_oracle(name: str) -> bool:
 def rule_style(name: str) -> RuleStyle:
     """Style of a rule; one that the palette does not list gets a colour and a marker derived from its name.
 
-    The derived style depends on nothing but the name, so a new rule looks the same in every figure, whatever other
-    rules stand beside it.
+    The derived style depends on nothing but the name, so a new rule looks the same in every figure, whatever
+    other rules stand beside it.
 
     >>> rule_style("a_new_rule") == rule_style("a_new_rule")
     True
@@ -107,11 +108,14 @@ def order_rules(names: Iterable[str]) -> list[str]:
 
 
 def series_style(index: int) -> dict[str, Any]:
-    """Keyword arguments of matplotlib's ``plot`` for the ``index``-th of several series that are not rules."""
+    """Arguments of matplotlib's ``plot`` for the ``index``-th of several series that are not rules."""
     dashes = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))[index // len(SERIES) % 4]
     return {
-        "color": SERIES[index % len(SERIES)], "marker": MARKERS[index % len(MARKERS)], "linestyle": dashes,
-        "markersize": 4.5, "linewidth": 1.6,
+        "color": SERIES[index % len(SERIES)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": dashes,
+        "markersize": 4.5,
+        "linewidth": 1.6,
     }
 
 
@@ -119,29 +123,62 @@ def temperature_colours(temperatures: Iterable[float]) -> dict[float, str]:
     """One colour a temperature, ordered from cold to hot; one temperature gets the middle of the scale."""
     ordered = sorted(set(temperatures))
     shades = sns.color_palette("plasma", as_cmap=True)
-    places = [0.45] if len(ordered) == 1 else [0.02 + 0.74 * i / (len(ordered) - 1) for i in range(len(ordered))]
+    places = (
+        [0.45] if len(ordered) == 1 else [0.02 + 0.74 * i / (len(ordered) - 1) for i in range(len(ordered))]
+    )
     return {t: matplotlib.colors.to_hex(shades(place)) for t, place in zip(ordered, places, strict=True)}
 
 
 def theme() -> dict[str, Any]:
-    """Matplotlib parameters of every figure: seaborn's ``whitegrid`` with quiet axes and fonts readable in print."""
+    """Matplotlib parameters of every figure: seaborn's ``whitegrid``, quiet axes, fonts readable in print."""
     return {
         **sns.axes_style("whitegrid"),
         **sns.plotting_context("paper"),
         "font.family": ["sans-serif"],
         "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture on every machine
-        "font.size": 10.0, "axes.labelsize": 10.0, "axes.titlesize": 10.5, "figure.titlesize": 11.5,
-        "xtick.labelsize": 9.0, "ytick.labelsize": 9.0, "legend.fontsize": 9.0, "legend.title_fontsize": 9.0,
-        "axes.titlelocation": "left", "axes.titleweight": "bold", "figure.titleweight": "bold", "axes.titlepad": 8.0,
-        "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK,
-        "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
-        "axes.edgecolor": MUTED, "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.facecolor": PAPER, "figure.facecolor": PAPER, "grid.color": GRID, "grid.linewidth": 0.7,
-        "xtick.bottom": True, "ytick.left": True, "xtick.major.size": 3.0, "ytick.major.size": 3.0,
-        "xtick.minor.size": 0.0, "ytick.minor.size": 0.0,
-        "legend.frameon": False, "lines.solid_capstyle": "round", "axes.axisbelow": True,
-        "axes.formatter.use_mathtext": False, "mathtext.fontset": "dejavusans", "axes.unicode_minus": True,
-        "figure.dpi": 100.0, "savefig.dpi": 150.0, "path.simplify": True, "path.simplify_threshold": 1 / 9,
+        "font.size": 10.0,
+        "axes.labelsize": 10.0,
+        "axes.titlesize": 10.5,
+        "figure.titlesize": 11.5,
+        "xtick.labelsize": 9.0,
+        "ytick.labelsize": 9.0,
+        "legend.fontsize": 9.0,
+        "legend.title_fontsize": 9.0,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "figure.titleweight": "bold",
+        "axes.titlepad": 8.0,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.titlecolor": INK,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "axes.edgecolor": MUTED,
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.facecolor": PAPER,
+        "figure.facecolor": PAPER,
+        "grid.color": GRID,
+        "grid.linewidth": 0.7,
+        "xtick.bottom": True,
+        "ytick.left": True,
+        "xtick.major.size": 3.0,
+        "ytick.major.size": 3.0,
+        "xtick.minor.size": 0.0,
+        "ytick.minor.size": 0.0,
+        "legend.frameon": False,
+        "lines.solid_capstyle": "round",
+        "axes.axisbelow": True,
+        "axes.formatter.use_mathtext": False,
+        "mathtext.fontset": "dejavusans",
+        "axes.unicode_minus": True,
+        "figure.dpi": 100.0,
+        "savefig.dpi": 150.0,
+        "path.simplify": True,
+        "path.simplify_threshold": 1 / 9,
     }
 
 

@@ -17,8 +17,8 @@ def temperature_tradeoff(
     """One curve a task, a point a temperature, of the unrestricted rule.
 
     Args:
-        decoding_sweep: Columns ``rule, temperature, validity, diversity`` and, to tell curves apart, the column
-            ``by``; rows of other rules are ignored.
+        decoding_sweep: Columns ``rule, temperature, validity, diversity`` and, to tell curves apart, the
+            column ``by``; rows of other rules are ignored.
         by: Column that names the curves; without it in the table there is one curve.
         annotate: Temperatures to write beside their points, where the table has them and there is room.
 
@@ -33,12 +33,19 @@ def temperature_tradeoff(
     names = sorted(names, key=str)
     figure = Figure(figsize=(7.4 if len(names) > 1 else 5.6, 4.3), layout="constrained")
     axes = figure.subplots()
-    share_axis(axes, "x")
+    share_axis(axes, "x", rows.drop_nulls("diversity")["validity"].to_numpy())
     share_axis(axes, "y")
     axes.set(xlabel="Validity", ylabel="Diversity")
     axes.set_title("Temperature alone")
     axes.plot(
-        [1], [1], marker="+", markersize=11, markeredgewidth=2.2, color=MUTED, linestyle="none", clip_on=False,
+        [1],
+        [1],
+        marker="+",
+        markersize=11,
+        markeredgewidth=2.2,
+        color=MUTED,
+        linestyle="none",
+        clip_on=False,
         label="ideal (1, 1)",
     )
     placer = LabelPlacer(axes)
@@ -50,8 +57,13 @@ def temperature_tradeoff(
         undefined += curve.height - known.height
         style = series_style(index)
         axes.plot(
-            known["validity"].to_numpy(), known["diversity"].to_numpy(), **style, markeredgecolor=PAPER,
-            markeredgewidth=0.5, label="temperature sweep" if name is None else visible(str(name), 32), zorder=3,
+            known["validity"].to_numpy(),
+            known["diversity"].to_numpy(),
+            **style,
+            markeredgecolor=PAPER,
+            markeredgewidth=0.5,
+            label="temperature sweep" if name is None else visible(str(name), 32),
+            zorder=3,
             gid=f"series-{name}",
         )
         curves.append((known, style["color"]))
@@ -59,11 +71,19 @@ def temperature_tradeoff(
         for row in known.filter(pl.col("temperature").is_in(list(annotate))).iter_rows(named=True):
             one = abs(row["temperature"] - 1.0) < 1e-9
             if one:
-                axes.plot(row["validity"], row["diversity"], "o", ms=10, mfc="none", mec=colour, mew=1.2, zorder=4)
+                axes.plot(
+                    row["validity"], row["diversity"], "o", ms=10, mfc="none", mec=colour, mew=1.2, zorder=4
+                )
             placer.place(
-                row["validity"], row["diversity"], f"T={row['temperature']:g}", INK if one else MUTED, (6.0, 5.0)
+                row["validity"],
+                row["diversity"],
+                f"T={row['temperature']:g}",
+                INK if one else MUTED,
+                (6.0, 5.0),
             )
     if len(names) > 1:
         figure.legend(loc="outside right upper", handlelength=2.4)
-    footnote(figure, [f"{undefined} points have validity 0, where diversity is undefined." if undefined else ""])
+    footnote(
+        figure, [f"{undefined} points have validity 0, where diversity is undefined." if undefined else ""]
+    )
     return figure

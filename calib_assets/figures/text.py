@@ -1,8 +1,8 @@
 """Text inside figures: tokens, prefixes and names that come from models and users, made safe and legible.
 
-A token may hold a space, a line break, half of a character or a script that the figure's font does not have, and a
-name may hold a dollar sign, which matplotlib reads as mathematics. Everything drawn that is not a constant of this
-package passes through :func:`visible`.
+A token may hold a space, a line break, half of a character or a script that the figure's font does not have,
+and a name may hold a dollar sign, which matplotlib reads as mathematics. Everything drawn that is not a
+constant of this package passes through :func:`visible`.
 """
 
 import functools
@@ -21,7 +21,7 @@ def _drawable() -> frozenset[int]:
 
 
 def visible(text: str, limit: int = 28, *, keep: str = "start") -> str:
-    r"""Text as it can be drawn: blanks at the ends and control characters shown, length limited, ``$`` literal.
+    r"""Text as it can be drawn: outer blanks and control characters shown, length limited, ``$`` literal.
 
     Args:
         text: Anything; a character that the font lacks is drawn as its code point.
@@ -38,7 +38,9 @@ def visible(text: str, limit: int = 28, *, keep: str = "start") -> str:
     trail = len(text) - len(text.rstrip(" ")) if body else 0
     shown = "␣" * lead + "".join(_character(c) for c in body) + "␣" * trail
     if len(shown) > limit:
-        shown = shown[: limit - 1].rstrip() + "…" if keep == "start" else "…" + shown[len(shown) - limit + 1:]
+        shown = (
+            shown[: limit - 1].rstrip() + "…" if keep == "start" else "…" + shown[len(shown) - limit + 1 :]
+        )
     return shown.replace("$", r"\$")
 
 
@@ -56,7 +58,11 @@ def prefix_label(prefix: str, limit: int = 28) -> str:
     >>> prefix_label(""), prefix_label("3, 1,")
     ('at the start', 'after “3, 1,”')
     """
-    return "at the start" if prefix == "" else f"after “{visible(prefix.strip(' ') or prefix, limit, keep='end')}”"
+    return (
+        "at the start"
+        if prefix == ""
+        else f"after “{visible(prefix.strip(' ') or prefix, limit, keep='end')}”"
+    )
 
 
 def power_of_ten(exponent: float, _position: object = None) -> str:
@@ -93,7 +99,11 @@ def short(value: float | None, digits: int = 3) -> str:
     if value is None:
         return "—"
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits}g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
+        return (
+            f"{value:.{digits}g}".replace("-", "−")
+            if abs(value) < 1000
+            else f"{value:,.0f}".replace("-", "−")
+        )
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
     mantissa, exponent = f"{value:.1e}".split("e")
@@ -101,7 +111,7 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def share(value: float | None, digits: int = 2) -> str:
-    """A share of 1 in few digits, never rounded to 0 or to 1 unless it is (up to the rounding of sums, 1e-12).
+    """A share of 1 in few digits, never rounded to 0 or 1 unless it is (to 1e-12, the rounding of sums).
 
     >>> share(0.42), share(0.9997), share(1.0), share(0.00041), share(0.0), share(None)
     ('0.42', '1−3×10⁻⁴', '1', '4.1×10⁻⁴', '0', '—')
@@ -112,7 +122,11 @@ def share(value: float | None, digits: int = 2) -> str:
     return short(1.0 if value is not None and 1 - 1e-12 <= value < 1 else value, digits)
 
 
-def name_rows(frame: pl.DataFrame, columns: tuple[str, ...] = ("model", "task"), limit: int = 40) -> list[str]:
+def name_rows(
+    frame: pl.DataFrame, columns: tuple[str, ...] = ("model", "task"), limit: int = 40
+) -> list[str]:
     """One label a row from the partition columns that the table has, such as ``smollm2 · digits-3``."""
     present = [column for column in columns if column in frame.columns]
-    return [" · ".join(visible(str(value), limit) for value in row) for row in frame.select(present).iter_rows()]
+    return [
+        " · ".join(visible(str(value), limit) for value in row) for row in frame.select(present).iter_rows()
+    ]

@@ -21,12 +21,12 @@ def token_distribution(
     """Probability by rank at one context, both axes logarithmic, tokens coloured by what they lead to.
 
     Args:
-        conditional_ranks: Columns ``node, prefix, rank, text, logit, probability, is_valid``; a column ``group`` with the
-            names of ``GROUP_COLOURS``, when present, takes the place of ``frequent_share``. Every valid token must
-            be there, any selection of invalid ones may be.
+        conditional_ranks: Columns ``node, prefix, rank, text, logit, probability, is_valid``; a column
+            ``group`` with the names of ``GROUP_COLOURS``, when present, takes the place of
+            ``frequent_share``. Every valid token must be there, any selection of invalid ones may be.
         node: The context to draw; default the first in the table.
-        frequent_share: The fewest valid tokens that hold this share of the valid mass are the *frequent* ones (see
-            :func:`calib_assets.metrics.conditional_mass.frequent_valid`), the others *rare*.
+        frequent_share: The fewest valid tokens that hold this share of the valid mass are the *frequent* ones
+            (see :func:`calib_assets.metrics.conditional_mass.frequent_valid`), the others *rare*.
         labels: Most token texts to write: the head first, then valid tokens down the tail.
 
     Returns:
@@ -38,7 +38,9 @@ def token_distribution(
     node = conditional_ranks["node"][0] if node is None else node
     tokens = conditional_ranks.filter(pl.col("node") == node).sort("rank")
     if tokens.is_empty():
-        raise ValueError(f"conditional_ranks has no node {node}; it has {sorted(set(conditional_ranks['node']))[:20]}")
+        raise ValueError(
+            f"conditional_ranks has no node {node}; it has {sorted(set(conditional_ranks['node']))[:20]}"
+        )
     if "group" not in tokens.columns:
         tokens = tokens.with_columns(_groups(tokens, frequent_share))
     drawn = tokens.filter(pl.col("probability") > 0)
@@ -49,9 +51,16 @@ def token_distribution(
         part = drawn.filter(pl.col("group") == group)
         all_of_it = tokens.filter(pl.col("group") == group)
         axes.scatter(
-            part["rank"].to_numpy(), part["probability"].to_numpy(), s=_SIZES[group], marker=_MARKERS[group],
-            color=GROUP_COLOURS[group], edgecolors="none" if group == "invalid" else PAPER, linewidths=0.5,
-            alpha=0.55 if group == "invalid" else 1.0, zorder=2 if group == "invalid" else 3, gid=f"group-{group}",
+            part["rank"].to_numpy(),
+            part["probability"].to_numpy(),
+            s=_SIZES[group],
+            marker=_MARKERS[group],
+            color=GROUP_COLOURS[group],
+            edgecolors="none" if group == "invalid" else PAPER,
+            linewidths=0.5,
+            alpha=0.55 if group == "invalid" else 1.0,
+            zorder=2 if group == "invalid" else 3,
+            gid=f"group-{group}",
             label=f"{group} ({all_of_it.height:,} tokens, {share(float(all_of_it['probability'].sum()))})",
             rasterized=part.height > 400,
         )
@@ -62,7 +71,9 @@ def token_distribution(
     log_axis(axes.yaxis)
     _label_tokens(LabelPlacer(axes, angle=40), drawn, labels)
     axes.set_title(f"Next token {prefix_label(tokens['prefix'][0])}")
-    axes.legend(loc="lower left", title="group (tokens shown, their mass)", handletextpad=0.3, alignment="left")
+    axes.legend(
+        loc="lower left", title="group (tokens shown, their mass)", handletextpad=0.3, alignment="left"
+    )
     hidden = tokens.height - drawn.height
     footnote(figure, [f"{hidden:,} tokens of probability 0 are not shown." if hidden else ""])
     return figure
@@ -73,7 +84,9 @@ def _groups(tokens: pl.DataFrame, frequent_share: float) -> pl.Series:
     if not is_valid.any():
         return pl.Series("group", ["invalid"] * len(is_valid))
     frequent = frequent_valid(tokens["logit"].to_numpy(), is_valid, frequent_share)
-    return pl.Series("group", np.where(~is_valid, "invalid", np.where(frequent, "valid, frequent", "valid, rare")))
+    return pl.Series(
+        "group", np.where(~is_valid, "invalid", np.where(frequent, "valid, frequent", "valid, rare"))
+    )
 
 
 def _label_tokens(placer: LabelPlacer, drawn: pl.DataFrame, labels: int) -> None:
@@ -86,5 +99,7 @@ def _label_tokens(placer: LabelPlacer, drawn: pl.DataFrame, labels: int) -> None
     for row in pl.concat([head, tail]).iter_rows(named=True):
         if len(written) >= labels or row["rank"] in written:
             continue
-        if placer.place(row["rank"], row["probability"], visible(row["text"], 16), GROUP_COLOURS[row["group"]]):
+        if placer.place(
+            row["rank"], row["probability"], visible(row["text"], 16), GROUP_COLOURS[row["group"]]
+        ):
             written.add(row["rank"])

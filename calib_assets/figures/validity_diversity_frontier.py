@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from calib_assets.figures.layout import empty_figure, footnote, grid_of_axes, require, rule_legend, rule_line, share_axis
+from calib_assets.figures.layout import (
+    empty_figure,
+    footnote,
+    grid_of_axes,
+    is_tiny,
+    practical,
+    require,
+    rule_legend,
+    rule_line,
+    share_axis,
+)
 from calib_assets.figures.style import INK, MUTED, order_rules, themed
 from calib_assets.figures.text import visible
 
@@ -22,11 +32,13 @@ def validity_diversity_frontier(
     """Pareto frontier of each rule, both oracles drawn apart, the ideal point (1, 1) marked.
 
     A frontier is a staircase: at a validity floor, read the height of the step above it; that is the largest
-    diversity of any swept configuration with at least that validity.
+    diversity of any swept configuration with at least that validity. The validity axis is logarithmic where
+    no practical rule reaches a tenth.
 
     Args:
-        frontier: Columns ``rule, validity, diversity``, the Pareto-optimal points; columns ``model`` and ``task``,
-            when present, give one panel a pair, as in Figure 9; a pair without rows says so in its panel.
+        frontier: Columns ``rule, validity, diversity``, the Pareto-optimal points; columns ``model`` and
+            ``task``, when present, give one panel a pair, as in Figure 9; a pair without rows says so in its
+            panel.
         sweep: Every configuration, drawn as a faint cloud behind the frontiers; same columns.
         floors: Validity floors, drawn as vertical lines.
 
@@ -41,12 +53,13 @@ def validity_diversity_frontier(
     panels = [dict(zip(keys, combination, strict=True)) for combination in itertools.product(*values)]
     alone = len(panels) == 1
     across = 1 if alone else min(4, len(values[-1]))
-    figure, axes = grid_of_axes(
-        len(panels), across, (7.2, 4.6) if alone else (3.0, 3.0), sharex=not alone, sharey=not alone
-    )
-    for place, (panel, ax) in enumerate(zip(panels, axes, strict=True)):
-        matching = [pl.col(key).eq_missing(value) for key, value in panel.items()]
-        _panel(ax, frontier.filter(*matching), None if sweep is None else sweep.filter(*matching), floors)
+    chosen = [[pl.col(key).eq_missing(value) for key, value in panel.items()] for panel in panels]
+    parts = [frontier.filter(*matching) for matching in chosen]
+    tiny = any(is_tiny(practical(part.drop_nulls("diversity"), "validity")) for part in parts)
+    size = (7.2, 4.6) if alone else (3.0, 3.0)
+    figure, axes = grid_of_axes(len(panels), across, size, sharex=not alone and not tiny, sharey=not alone)
+    for place, (panel, part, matching, ax) in enumerate(zip(panels, parts, chosen, axes, strict=True)):
+        _panel(ax, part, None if sweep is None else sweep.filter(*matching), floors)
         ax.set_xlabel("Validity" if place >= len(panels) - across else "")
         ax.set_ylabel("Diversity" if place % across == 0 else "")
         title = [visible(str(value), 40 if alone else 26) for value in panel.values()]
@@ -55,15 +68,26 @@ def validity_diversity_frontier(
         else:
             ax.set_title("\n".join(title), fontsize=9)
     floor = Line2D([], [], color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), label="validity floor")
-    ideal = Line2D([], [], color=MUTED, marker="+", linestyle="none", markersize=9, markeredgewidth=2, label="ideal (1, 1)")
+    ideal = Line2D(
+        [],
+        [],
+        color=MUTED,
+        marker="+",
+        linestyle="none",
+        markersize=9,
+        markeredgewidth=2,
+        label="ideal (1, 1)",
+    )
     rule_legend(figure, frontier["rule"], [ideal, floor] if floors else [ideal])
     undefined = frontier["diversity"].null_count()
-    footnote(figure, [f"{undefined} points have validity 0, where diversity is undefined." if undefined else ""])
+    footnote(
+        figure, [f"{undefined} points have validity 0, where diversity is undefined." if undefined else ""]
+    )
     return figure
 
 
 def _panel(ax: Axes, frontier: pl.DataFrame, sweep: pl.DataFrame | None, floors: tuple[float, ...]) -> None:
-    share_axis(ax, "x")
+    share_axis(ax, "x", practical(frontier.drop_nulls("diversity"), "validity"))
     share_axis(ax, "y")
     for floor in floors:
         ax.axvline(floor, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
@@ -71,7 +95,14 @@ def _panel(ax: Axes, frontier: pl.DataFrame, sweep: pl.DataFrame | None, floors:
     if sweep is not None:
         cloud = sweep.drop_nulls("diversity")
         ax.scatter(
-            cloud["validity"].to_numpy(), cloud["diversity"].to_numpy(), s=4, color=MUTED, alpha=0.3, linewidths=0, rasterized=True, zorder=1,
+            cloud["validity"].to_numpy(),
+            cloud["diversity"].to_numpy(),
+            s=4,
+            color=MUTED,
+            alpha=0.3,
+            linewidths=0,
+            rasterized=True,
+            zorder=1,
             gid="sweep",
         )
     for name in order_rules(frontier["rule"]):
@@ -83,9 +114,9 @@ def _panel(ax: Axes, frontier: pl.DataFrame, sweep: pl.DataFrame | None, floors:
 
 
 def pareto(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Mask of the points that no other point beats in one coordinate without losing in the other (both maximised).
+    """Mask of the points that no other point beats in one coordinate without losing in the other.
 
-    Of equal points the first is kept.
+    Both are maximised; of equal points the first is kept.
 
     >>> pareto(np.array([1.0, 0.5, 0.4, 0.5]), np.array([0.1, 0.5, 0.2, 0.5])).tolist()
     [True, True, False, False]

@@ -139,11 +139,7 @@ class _Ranking:
             is_valid = np.zeros(scores.size, dtype=bool)
             is_valid[tokens] = True
             places = valid_ranks(scores, is_valid)
-            child = children[np.searchsorted(tokens, places.token)]
-            order = np.lexsort(
-                (-self.n_continuations[child], places.above)
-            )  # in a tie the fullest child first
-            self.children[node] = child[order]
+            self.children[node] = children[np.searchsorted(tokens, places.token)]
             self.places[node] = _Cutoffs.at(places)
         self.vocab = scores.size
         # Beyond this range the bounds stay valid and only lose tightness.
@@ -219,7 +215,11 @@ class _Ranking:
 
 @dataclass(frozen=True)
 class _Cutoffs:
-    """Cutoffs of one conditional that keep j valid tokens, row j − 1, whatever the order within ties."""
+    """Cutoffs of one conditional that keep j valid tokens, row j − 1, whatever the order within ties.
+
+    Ties favour the bound: a cutoff inside a tie may keep any of its tokens. Precision and recall both grow
+    with j inside a tie, so which of the tied tokens comes first does not matter at the last step.
+    """
 
     smallest: Int[np.ndarray, "n_valid"]
     largest: Int[np.ndarray, "n_valid"]

@@ -14,7 +14,8 @@ from calib_assets.metrics.bounds import (
 )
 from calib_assets.metrics.hardness import recall_ceiling, step_hardness
 
-# Below this an invalid mass read off 1 − Val is rounding; taking it as 0 would overstate the bounds.
+# 1 − Val carries the rounding of sums over a vocabulary. Rounded down, ε would overstate the bounds (which
+# are equalities on one-step geometric tasks), so this much is added.
 EPSILON_RESOLUTION = 1e-12
 _PRECISION_TOLERANCE = 1e-12
 E3_SCHEMA = {
@@ -97,7 +98,7 @@ def theory_f4(trie, points: pl.DataFrame, vocab: int) -> pl.DataFrame:
 
     Returns:
         Columns of `F4_SCHEMA`, one row per temperature, ascending. ``diversity`` is null where Val is 0.
-        ``epsilon`` is at least 1e-12: less cannot be told from rounding, and a larger ε is the safe side.
+        ``epsilon`` is rounded up by 1e-12, the safe side: less cannot be told from rounding.
 
     Raises:
         ValueError: If the trie has open nodes, or ``points`` holds no unrestricted rule.
@@ -109,7 +110,7 @@ def theory_f4(trie, points: pl.DataFrame, vocab: int) -> pl.DataFrame:
         raise ValueError("points has no rule 'unrestricted' (temperature alone); add it to the grid")
     rows = []
     for point in temperature_points.iter_rows(named=True):
-        epsilon = min(1.0, max(EPSILON_RESOLUTION, float(-np.expm1(point["log_validity"]))))
+        epsilon = min(1.0, float(-np.expm1(point["log_validity"])) + EPSILON_RESOLUTION)
         rows.append(
             (
                 point["temperature"],

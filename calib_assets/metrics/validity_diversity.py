@@ -15,11 +15,12 @@ class ValidityDiversity:
 
     Attributes:
         validity: Val = sum of p(y|x) over V, in [0, 1].
-        diversity: Div = exp(H) / |V| with H the entropy of p restricted to V and renormalised; None where no valid
-            sequence can be sampled.
+        diversity: Div = exp(H) / |V| with H the entropy of p restricted to V and renormalised; None where no
+            valid sequence can be sampled.
         sequence_precision: Prec_seq, the share of valid sequences when every step samples uniformly from the
             retained set; None if the trie has open nodes.
-        sequence_recall: Rec_seq, the share of V whose every token is retained; None if the trie has open nodes.
+        sequence_recall: Rec_seq, the share of V whose every token is retained; None if the trie has open
+            nodes.
         log_validity: ln Val, -inf where no valid sequence can be sampled.
     """
 

@@ -12,7 +12,7 @@ DASH = "—"
 
 @dataclass(frozen=True)
 class Cell:
-    """A rendered cell: ``text`` to show, ``sort`` to order by, ``title`` to explain, ``css`` class, ``links`` ids."""
+    """A rendered cell: ``text`` shown, ``sort`` key, ``title`` tooltip, ``css`` class, ids as ``links``."""
 
     text: str
     sort: str = ""

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import math
 from typing import Any
 
 from calib_assets.report.contract import (
@@ -36,11 +37,15 @@ def decode(data: bytes) -> Any:
 
     >>> decode(encode([Missing("asset", None), {"a": (1, 2.5, "x", None, True)}]))
     [Missing(asset='asset', partition=None, reason='not materialised yet'), {'a': (1, 2.5, 'x', None, True)}]
+    >>> decode(encode((float("-inf"), b"bytes")))
+    (-inf, b'bytes')
     """
     return _parts(json.loads(data))
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"": "float", "value": str(value)}  # ln 0 of an impossible answer, which JSON cannot hold
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, bytes):
@@ -63,6 +68,8 @@ def _parts(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kind, inner = value[""], value["value"]
+    if kind == "float":
+        return float(inner)
     if kind == "bytes":
         return base64.b64decode(inner)
     if kind == "tuple":

@@ -1,7 +1,8 @@
 """What a report is made of: small frozen records that callers fill and :func:`build_report` renders.
 
-Every figure and table names the artifacts that it was computed from by their provenance ids, and an artifact that
-does not exist yet is a :class:`Missing` item, so nothing is without a source and nothing is dropped silently.
+Every figure and table names the artifacts that it was computed from by their provenance ids, and an artifact
+that does not exist yet is a :class:`Missing` item, so nothing is without a source and nothing is dropped
+silently.
 """
 
 import hashlib
@@ -21,17 +22,17 @@ _ID = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def slug(*parts: str) -> str:
-    """An HTML id from names; names that differ only in what an id cannot hold get a digest to stay apart.
+    """An HTML id from names, different for different names: a digest stands for what an id cannot hold.
 
     >>> slug("smollm2-135m", "digits-3")
-    'smollm2-135m-digits-3'
+    'smollm2-135m--digits-3'
     >>> slug("a b") != slug("a_b")
     True
     """
-    text = "-".join(parts)
+    text = "--".join(parts)
+    if text[:1].isalpha() and all(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", part) for part in parts):
+        return text
     plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if plain == text and plain[:1].isalpha():
-        return plain
     return f"s-{plain[:48]}-{hashlib.sha256(chr(31).join(parts).encode()).hexdigest()[:6]}".replace("--", "-")
 
 
@@ -93,7 +94,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table: ``rows[i][j]`` belongs to ``columns[j]``; None is a null, :class:`Absent` a value that is missing.
+    """A table: ``rows[i][j]`` belongs to ``columns[j]``; None is a null, :class:`Absent` a missing value.
 
     Attributes:
         id: HTML id, unique in the report.
@@ -115,24 +116,31 @@ class ReportTable:
         _check_id(self.id)
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"table {self.id}: a row has {len(row)} cells for {len(self.columns)} columns: {row!r}")
+                raise ValueError(
+                    f"table {self.id}: a row has {len(row)} cells for {len(self.columns)} columns: {row!r}"
+                )
             for column, cell in zip(self.columns, row, strict=True):
                 if isinstance(cell, float) and math.isnan(cell):
                     raise ValueError(
-                        f"table {self.id}: column {column.label!r} holds NaN; an undefined value must be null (None)"
+                        f"table {self.id}: column {column.label!r} holds NaN; "
+                        "an undefined value must be null (None)"
                     )
 
     @classmethod
     def from_frame(
         cls, frame: pl.DataFrame, columns: Mapping[str, Column], *, limit: int = 200, **fields: Any
     ) -> Self:
-        """A table of the named columns of a frame, in the order of ``columns``; at most ``limit`` rows are shown."""
+        """A table of the named columns of a frame, in the order of ``columns``, of at most ``limit`` rows."""
         absent = [name for name in columns if name not in frame.columns]
         if absent:
-            raise ValueError(f"table {fields.get('id')}: the frame lacks {', '.join(absent)}; it has {frame.columns}")
+            raise ValueError(
+                f"table {fields.get('id')}: the frame lacks {', '.join(absent)}; it has {frame.columns}"
+            )
         return cls(
-            columns=tuple(columns.values()), rows=tuple(frame.select(list(columns)).head(limit).rows()),
-            omitted=max(frame.height - limit, 0), **fields,
+            columns=tuple(columns.values()),
+            rows=tuple(frame.select(list(columns)).head(limit).rows()),
+            omitted=max(frame.height - limit, 0),
+            **fields,
         )
 
 
@@ -155,14 +163,18 @@ class ReportFigure:
         _check_id(self.id)
         if isinstance(self.image, str) and not self.image.startswith("<svg"):
             raise ValueError(f"figure {self.id}: text images must be inline SVG beginning with <svg")
-        if isinstance(self.image, str) and re.search(r"<\s*(script|foreignObject|iframe)\b", self.image, re.IGNORECASE):
-            raise ValueError(f"figure {self.id}: the SVG holds active content; draw it with calib_assets.figures")
+        if isinstance(self.image, str) and re.search(
+            r"<\s*(script|foreignObject|iframe)\b", self.image, re.IGNORECASE
+        ):
+            raise ValueError(
+                f"figure {self.id}: the SVG holds active content; draw it with calib_assets.figures"
+            )
         if isinstance(self.image, bytes) and not self.image.startswith(b"\x89PNG\r\n\x1a\n"):
             raise ValueError(f"figure {self.id}: image bytes must be a PNG")
 
     @property
     def width(self) -> int:
-        """Width on the page in CSS pixels: that of the SVG, or half of the PNG's (drawn at twice the screen's dots)."""
+        """Width on the page in CSS pixels: that of the SVG, or half of the PNG's."""
         if isinstance(self.image, str):
             found = re.match(r'<svg[^>]* width="([0-9.]+)"', self.image)
             return round(float(found[1])) if found else 560
@@ -170,7 +182,7 @@ class ReportFigure:
 
     @classmethod
     def draw(cls, figure: Figure, *, id: str, title: str, alt: str, **fields: Any) -> Self:
-        """Encode a matplotlib figure as SVG whose ids are its own and whose neutral colours follow the page."""
+        """Encode a matplotlib figure as SVG with ids of its own and neutral colours that follow the page."""
         _check_id(id)
         return cls(id=id, title=title, alt=alt, image=inline_svg(figure, prefix=id, label=alt), **fields)
 
@@ -226,4 +238,6 @@ def flatten(sections: Sequence[ReportSection]) -> list[ReportSection]:
 
 def _check_id(identifier: str) -> None:
     if not _ID.fullmatch(identifier):
-        raise ValueError(f"id {identifier!r} must begin with a letter and hold a-z, 0-9 and - only; use slug()")
+        raise ValueError(
+            f"id {identifier!r} must begin with a letter and hold a-z, 0-9 and - only; use slug()"
+        )

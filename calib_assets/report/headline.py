@@ -31,29 +31,42 @@ def headline_table(
     """
     never = f"no configuration has validity ≥ {floor:g}"
     columns = (
-        Column("Model"), Column("Task"),
+        Column("Model"),
+        Column("Task"),
         Column("Validity at T = 1", "share", help="Sampling from the model as it is"),
         Column("Diversity at T = 1", "share", null_means=_UNDEFINED),
         Column(f"Best diversity at validity ≥ {floor:g}", "share", null_means=never),
         Column("by rule", null_means=never),
         Column("Cutoff oracle", "share", null_means=f"the cutoff oracle never has validity ≥ {floor:g}"),
-        Column("Order gap", "share", null_means="needs the cutoff oracle", help="1 − diversity of the cutoff oracle"),
-        Column("Shape gap", "number", null_means="needs the cutoff oracle and a practical rule",
-               help="diversity of the cutoff oracle − best practical rule"),
+        Column(
+            "Order gap",
+            "share",
+            null_means="needs the cutoff oracle",
+            help="1 − diversity of the cutoff oracle",
+        ),
+        Column(
+            "Shape gap",
+            "number",
+            null_means="needs the cutoff oracle and a practical rule",
+            help="diversity of the cutoff oracle − best practical rule",
+        ),
         Column("Sources", "sources"),
     )
     rows = []
     for model, task in partitions:
         key = (model, task)
         records = (provenance or {}).get(key, ())
-        rows.append((
-            model, task, *_at_one(sweeps.get(key)), *_at_floor(gaps.get(key), floor), sources(*records),
-        ))
+        rows.append(
+            (model, task, *_at_one(sweeps.get(key)), *_at_floor(gaps.get(key), floor), sources(*records))
+        )
     return ReportTable(
-        id="headline-table", title="Calibration of every model on every task", columns=columns, rows=tuple(rows),
+        id="headline-table",
+        title="Calibration of every model on every task",
+        columns=columns,
+        rows=tuple(rows),
         caption=(
-            "Practical rules are swept over temperature and their own parameter. The cutoff oracle keeps the top |G| "
-            "tokens: what it loses is lost to order, what practical rules lose beyond it is lost to shape."
+            "Practical rules are swept over temperature and their own parameter. The cutoff oracle keeps the "
+            "top |G| tokens: what it loses is lost to order, what practical rules lose beyond it to shape."
         ),
         paper="Paper A, §5.3",
     )

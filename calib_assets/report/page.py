@@ -25,8 +25,12 @@ from calib_assets.report.contract import (
 def _environment() -> Environment:
     """Templates of this package; everything is escaped unless this module marks it as safe."""
     environment = Environment(
-        loader=PackageLoader("calib_assets.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
+        loader=PackageLoader("calib_assets.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.globals.update(cell=render_cell, picture=_picture, kind_of=lambda item: type(item).__name__)
     environment.tests["missing_item"] = lambda item: isinstance(item, Missing)
@@ -57,8 +61,8 @@ def build_report(
         generated_at: Time to print under the title; None prints none, which keeps the text reproducible.
 
     Raises:
-        ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one artifact is
-            listed with two different manifests.
+        ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one
+            artifact is listed with two different manifests.
     """
     known: dict[str, Provenance] = {}
     for record in provenance:
@@ -71,13 +75,25 @@ def build_report(
     for item in shown:
         _check_sources(item, known)
     script, style = (_environment().get_template(name).render() for name in ("sort.js", "style.css"))
-    return _environment().get_template("report.html").render(
-        title=title, summary=summary, generated_at=generated_at, headline=headline, sections=sections, checks=checks,
-        provenance=sorted(known.values(), key=lambda record: (record.asset, record.partition or "")),
-        records=known, configuration=configuration, style=Markup(style), script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        missing=[item for item in items if isinstance(item, Missing)],
-        verdicts=Counter(check.passed for check in checks),
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=title,
+            summary=summary,
+            generated_at=generated_at,
+            headline=headline,
+            sections=sections,
+            checks=checks,
+            provenance=sorted(known.values(), key=lambda record: (record.asset, record.partition or "")),
+            records=known,
+            configuration=configuration,
+            style=Markup(style),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            missing=[item for item in items if isinstance(item, Missing)],
+            verdicts=Counter(check.passed for check in checks),
+        )
     )
 
 

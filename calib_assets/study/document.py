@@ -113,7 +113,7 @@ class ModelRow(Row):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     chat_template: str = Field(default="default", description="`default` (the tokenizer's), or a Jinja template")
     system_prompt: str | None = None
-    answer_prefix: str | None = Field(default=None, description="text put after the generation prompt")
+    answer_prefix: str = Field(default="", description="text put after the generation prompt, before a task's own")
     thinking: bool | None = Field(default=None, description="`enable_thinking` of templates that know it")
     bos: Literal["auto", "always", "never"] = "auto"
     parity: Literal["canopy"] | None = Field(default=None, description="`canopy`: the paper's second BOS")
@@ -131,7 +131,8 @@ class ExactTask(Row):
     name: Name
     prompt: str = Field(min_length=1, description="user message for models with a chat template")
     completion: str = Field(min_length=1, description="text that a base model continues")
-    lead: str = Field(default=" ", description="text between `completion` and the answer (base models only)")
+    answer_prefix: str = Field(default="", description="beginning of a chat model's answer, given to it")
+    lead: str = Field(default=" ", description="text between `completion` or an answer prefix and the answer")
     terminated: bool = Field(default=False, description="the sequence must also end (EOS or end of turn)")
     tokenizations: Literal["canonical", "all"] = "canonical"
     max_nodes: int = Field(default=20_000, ge=1, description="`all`: contexts scored at the most")
@@ -139,7 +140,7 @@ class ExactTask(Row):
 
     _name = field_validator("name")(_key)
 
-    @field_validator("completion")
+    @field_validator("completion", "answer_prefix")
     @classmethod
     def _no_trailing_space(cls, value: str) -> str:
         if value != value.rstrip(" "):

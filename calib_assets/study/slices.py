@@ -5,6 +5,7 @@ devices, licence notes and titles stay out, except in ``report_spec``, whose rea
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from calib_assets.decoding import RULES
 from calib_assets.study.answers import answers_of
@@ -64,8 +65,17 @@ def fit_spec(study: Study) -> Slice:
 
 
 def report_spec(study: Study) -> Slice:
-    """The whole document, since the report prints it."""
-    return study.model_dump(mode="json", exclude={"storage": True})
+    """The document, since the report prints it; of files only their names, since folders are circumstance."""
+    return _file_names(study.model_dump(mode="json", exclude={"storage"}))
+
+
+def _file_names(value: object) -> object:
+    if isinstance(value, dict):
+        return {
+            key: Path(item).name if key in {"path", "markov", "answers_file"} and item else _file_names(item)
+            for key, item in value.items()
+        }
+    return [_file_names(item) for item in value] if isinstance(value, list) else value
 
 
 def rules_in_use(study: Study) -> list[type]:

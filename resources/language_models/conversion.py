@@ -12,10 +12,15 @@ import json
 import logging
 import os
 import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
 from resources.artifacts.atomic import (
+    DiskSpaceError,
     exclusive,
     explain_full_disk,
     file_sha256,
@@ -35,6 +40,7 @@ MANIFEST = "conversion.json"
 _SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 _LIKE_GPT2 = {"gpt-2", "default", "phi-2", "mpt", "olmo", "jais", "gigachat"}
 _TOKENIZER_BYTES = 64 << 20
+_CONVERTING = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -164,26 +170,22 @@ def _convert(parts: tuple[Path, ...], name: str, target: Path, provenance: dict)
 def _write_model(gguf: Path, directory: Path) -> list[str]:
     """Write config, tokenizer and float32 weights of ``gguf`` into ``directory``; return the manifest's notes."""
     import torch
-    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        reader = GGUFReader(gguf)
-        field = reader.get_field("tokenizer.ggml.pre")
-        pre = None if field is None else field.contents()
-        needed = sum(4 * int(tensor.n_elements) for tensor in reader.tensors)
-        del reader, field  # they map the file
-    except Exception as error:  # the reader raises whatever the damaged bytes lead it to
-        raise _unreadable(gguf, error) from error
-    require_free_space(directory, needed + _TOKENIZER_BYTES)
-    try:
-        folder, file = str(gguf.parent), gguf.name
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=file, dtype=torch.float32, local_files_only=True
-        )
-    except Exception as error:
-        raise _unreadable(gguf, error) from error
+        with _CONVERTING, _gguf_read_once() as read:
+            reader = read(str(gguf))
+            field = reader.get_field("tokenizer.ggml.pre")
+            pre = None if field is None else field.contents()
+            require_free_space(directory, sum(4 * int(t.n_elements) for t in reader.tensors) + _TOKENIZER_BYTES)
+            where = {"gguf_file": gguf.name, "local_files_only": True}
+            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
+            model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float32, **where)
+    except DiskSpaceError:
+        raise
+    except Exception as error:  # the readers raise whatever the damaged bytes lead them to
+        found = f"{gguf.stat().st_size:,} bytes that cannot be read as GGUF ({type(error).__name__}: {error})"
+        raise CorruptFileError(str(gguf), found, "install or download the file again") from error
     notes = _mend_pre_tokenizer(tokenizer, pre)
     # transformers refuses to save a model that came from a GGUF, although its weights are plain float32 by
     # now.
@@ -196,9 +198,22 @@ def _write_model(gguf: Path, directory: Path) -> list[str]:
     return notes
 
 
-def _unreadable(gguf: Path, error: Exception) -> CorruptFileError:
-    found = f"{gguf.stat().st_size:,} bytes that cannot be read as GGUF ({type(error).__name__}: {error})"
-    return CorruptFileError(str(gguf), found, "install or download the file again")
+@contextmanager
+def _gguf_read_once() -> Iterator[Callable]:
+    """Parse a GGUF's metadata once instead of once each for configuration, tokenizer and weights.
+
+    transformers 5.23 makes a new ``gguf.GGUFReader`` for each of them, and the reader takes seconds over a large
+    vocabulary. Inside this block the readers of one path are the same object.
+    """
+    import gguf
+
+    reader_class = gguf.GGUFReader
+    read = lru_cache(maxsize=1)(lambda path, *mode: reader_class(path, *mode))
+    gguf.GGUFReader = read
+    try:
+        yield read
+    finally:
+        gguf.GGUFReader = reader_class
 
 
 def _mend_pre_tokenizer(tokenizer, pre: str | None) -> list[str]:

@@ -32,9 +32,11 @@ WARPERS = {
 
 
 def warp(name, parameter, logits, temperature, stable=True):
-    """Retained mask and filtered probabilities by transformers: temperature, then the warper, then softmax, in float64.
+    """Retained mask and filtered probabilities by transformers: temperature, then the warper, then softmax,
+    in float64.
 
-    ``torch.sort`` leaves the order of ties open beyond 16 elements; ``stable`` makes the warper's sort the stable one.
+    ``torch.sort`` leaves the order of ties open beyond 16 elements; ``stable`` makes the warper's sort the
+    stable one.
     """
     scores = torch.from_numpy(np.array(logits, np.float64))[None]
     scores = warpers.TemperatureLogitsWarper(float(temperature))(None, scores)
@@ -121,7 +123,10 @@ def retained_by_definition(name, parameter, logits, temperature, valid=()):
                 within = math.fsum(terms[:j]) <= parameter * math.fsum(terms)
             else:
                 total = math.fsum(p[v] for v in ranking[:j])
-                within = -math.fsum(p[v] / total * math.log(p[v] / total) for v in ranking[:j]) <= parameter * entropy
+                within = (
+                    -math.fsum(p[v] / total * math.log(p[v] / total) for v in ranking[:j])
+                    <= parameter * entropy
+                )
             if j > 1 and not within:
                 break
             kept.add(ranking[j - 1])
@@ -146,7 +151,7 @@ def enumerate_configuration(sequences, answers, row_of_prefix, logits, name, par
     def step(prefix):
         """(conditional after the filter, retained set, G) at a valid prefix."""
         row = logits[row_of_prefix[prefix]]
-        good = {v for v in range(vocab) if prefix + (v,) in valid_prefixes}
+        good = {v for v in range(vocab) if (*prefix, v) in valid_prefixes}
         kept = retained_by_definition(name, parameter, row, temperature, good)
         weights = {v: math.exp((row[v] - max(row)) / temperature) for v in kept}
         total = math.fsum(weights.values())
@@ -168,7 +173,7 @@ def enumerate_configuration(sequences, answers, row_of_prefix, logits, name, par
             alpha_top[t] += q * len(kept & good) / max(len(kept), 1)
             alpha_bottom[t] += q
             for v in kept:
-                longer = prefix + (v,)
+                longer = (*prefix, v)
                 if longer in valid_prefixes:
                     following[longer] = (p * conditional[v], q / len(kept))
                 else:
@@ -186,7 +191,7 @@ def enumerate_configuration(sequences, answers, row_of_prefix, logits, name, par
                 beta_top[t] += 1
                 continue
             _, kept, good = step(y[:t])
-            beta_top[t] += sum(n_through(y[:t] + (v,)) for v in kept & good) / n_through(y[:t])
+            beta_top[t] += sum(n_through((*y[:t], v)) for v in kept & good) / n_through(y[:t])
         survivors = {y for y in survivors if len(y) <= t or y[t] in step(y[:t])[1]}
 
     validity = math.fsum(probability.values())

@@ -9,7 +9,9 @@ from calib_assets.decoding import RULES, DecodingGrid
 
 def test_default_holds_every_rule_with_its_own_grid():
     grid = DecodingGrid.default((0.5, 1.0))
-    assert dict(grid.rules) == {name: rule.default_grid for name, rule in RULES.items() if rule.in_default_grid}
+    assert dict(grid.rules) == {
+        name: rule.default_grid for name, rule in RULES.items() if rule.in_default_grid
+    }
     assert set(RULES) - set(grid.rules) == {"top_h_authors"}
     assert grid.n_configurations == 2 * sum(map(len, grid.rules.values()))
     assert [[type(rule).name for rule in group] for group in grid.groups()] == [

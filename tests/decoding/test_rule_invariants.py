@@ -1,6 +1,7 @@
 """Laws that every registered rule obeys; a new rule is tested the day its file is added."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -61,7 +62,9 @@ def test_agrees_with_the_definition(oracle, name, data, logits, temperature):
     is_valid = data.draw(masks(logits.size))
     parameter = None if rule.parameter is None else getattr(rule, rule.parameter)
     kept = set(np.flatnonzero(rule.retained(logits, temperature, is_valid)).tolist())
-    expected = oracle.retained_by_definition(name, parameter, logits, temperature, np.flatnonzero(is_valid).tolist())
+    expected = oracle.retained_by_definition(
+        name, parameter, logits, temperature, np.flatnonzero(is_valid).tolist()
+    )
     if kept != expected:  # rounding on the threshold itself, decided by 60-digit arithmetic
         base = "top_h" if name == "top_h_authors" else name
         assert oracle.boundary_margin(base, parameter, logits, temperature) < 1e-12
@@ -77,7 +80,9 @@ def test_renormalised_probabilities_sum_to_one(name, data, logits, temperature):
     chosen = rule.select(view, [rule])
     keeps = chosen.keeps[0, 0]
     assert chosen.size[0, 0] == keeps.sum() >= 1
-    assert math.fsum(np.exp(view.tracked_log_probs[0] - chosen.log_mass[0, 0])[keeps]) == pytest.approx(1, abs=1e-12)
+    assert math.fsum(np.exp(view.tracked_log_probs[0] - chosen.log_mass[0, 0])[keeps]) == pytest.approx(
+        1, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if RULES[name].is_rank_rule])
@@ -93,10 +98,13 @@ def test_rank_rules_retain_a_prefix_of_the_ranking(name, data, logits, temperatu
 @pytest.mark.parametrize("name", SWEPT)
 @given(data=st.data(), logits=logit_lists, temperature=temperatures)
 def test_sets_are_nested_in_the_parameter(name, data, logits, temperature):
-    sets = [make(name, value).retained(np.array(logits), temperature) for value in sorted(RULES[name].default_grid)]
+    sets = [
+        make(name, value).retained(np.array(logits), temperature)
+        for value in sorted(RULES[name].default_grid)
+    ]
     if not RULES[name].grows:
         sets.reverse()
-    for smaller, larger in zip(sets, sets[1:], strict=False):
+    for smaller, larger in itertools.pairwise(sets):
         assert (smaller <= larger).all()
 
 
@@ -112,7 +120,9 @@ def test_permuting_tokens_permutes_the_set(name, data, logits, temperature):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@given(data=st.data(), logits=st.lists(st.integers(-80, 80), min_size=2, max_size=40), shift=st.integers(-64, 64))
+@given(
+    data=st.data(), logits=st.lists(st.integers(-80, 80), min_size=2, max_size=40), shift=st.integers(-64, 64)
+)
 def test_adding_a_constant_to_all_logits_changes_nothing(name, data, logits, shift):
     logits = np.array(logits) / 8  # eighths and a temperature of 1/2 keep the shift exact in float64
     rule = data.draw(settings_of(name))
@@ -121,7 +131,9 @@ def test_adding_a_constant_to_all_logits_changes_nothing(name, data, logits, shi
     np.testing.assert_array_equal(rule.retained(logits + shift, 0.5, is_valid), expected)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("unrestricted", "top_k", "top_n_sigma")])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("unrestricted", "top_k", "top_n_sigma")]
+)
 @given(data=st.data(), logits=distinct_logits)
 def test_a_low_temperature_keeps_little_but_the_top_token(name, data, logits):
     logits = np.array(logits)
@@ -153,19 +165,24 @@ def test_a_high_temperature_treats_all_tokens_alike(name, value, logits):
 @given(data=st.data(), logits=logit_lists, temperature=temperatures)
 def test_sets_made_of_raw_logits_do_not_depend_on_temperature(name, data, logits, temperature):
     rule = data.draw(settings_of(name))
-    np.testing.assert_array_equal(rule.retained(np.array(logits), temperature), rule.retained(np.array(logits), 1.0))
+    np.testing.assert_array_equal(
+        rule.retained(np.array(logits), temperature), rule.retained(np.array(logits), 1.0)
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("top_k", 40), ("top_p", 1.0), ("typical_p", 1.0), ("min_p", 1e-300), ("epsilon", 1e-300), ("eta", 1e-30),
+    [("top_k", 40), ("top_p", 1.0), ("typical_p", 1.0), ("min_p", 1e-300), ("epsilon", 1e-300), ("eta",
+    1e-30),
      ("top_n_sigma", 1e6), ("top_h", 1.0), ("top_h_authors", 1.0)],
 )  # fmt: skip
 @given(logits=distinct_logits | st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=40))
 def test_the_widest_setting_is_the_unrestricted_rule(name, value, logits):
     logits = np.array(logits)
     keeps = make(name, value).retained(logits, 1.0)
-    if name == "top_h_authors":  # the entropy of all tokens against itself: rounding may cost ranks that add nothing
+    if (
+        name == "top_h_authors"
+    ):  # the entropy of all tokens against itself: rounding may cost ranks that add nothing
         assert np.exp(logits[~keeps] - logits.max()).sum() <= max(1e-9, np.exp(logits.min() - logits.max()))
     else:
         assert keeps.all()
@@ -207,7 +224,12 @@ def test_refuses_what_is_no_temperature(name, temperature):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("logits", "message"),
-    [([0.0, math.nan], "NaN or"), ([0.0, math.inf], "NaN or"), ([-math.inf] * 2, "every logit"), ([[0.0, 1.0]], "row")],
+    [
+        ([0.0, math.nan], "NaN or"),
+        ([0.0, math.inf], "NaN or"),
+        ([-math.inf] * 2, "every logit"),
+        ([[0.0, 1.0]], "row"),
+    ],
 )
 def test_refuses_unusable_logits(name, logits, message):
     with pytest.raises(ValueError, match=message):

@@ -33,7 +33,9 @@ def parameters(name):
 
 tie_heavy = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=50)
 continuous = st.lists(st.floats(-30, 30), min_size=1, max_size=50)
-dyadic = st.lists(st.sampled_from([1, 1, 1, 2, 2, 4, 8]), min_size=1, max_size=40).map(lambda w: np.log2(w) * np.log(2))
+dyadic = st.lists(st.sampled_from([1, 1, 1, 2, 2, 4, 8]), min_size=1, max_size=40).map(
+    lambda w: np.log2(w) * np.log(2)
+)
 temperatures = st.sampled_from([0.1, 0.25, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0]) | st.floats(0.05, 20)
 
 
@@ -113,6 +115,8 @@ def test_eta_rounds_its_parameter_as_the_warper_does(oracle):
     p = (low + high) / 2
     assert low < p < high
     logits = np.log([1 - p, p])
-    np.testing.assert_array_equal(RULES["eta"](eps).retained(logits, 1.0), oracle.warp("eta", eps, logits, 1.0)[0])
+    np.testing.assert_array_equal(
+        RULES["eta"](eps).retained(logits, 1.0), oracle.warp("eta", eps, logits, 1.0)[0]
+    )
     assert RULES["epsilon"](eps).retained(logits, 1.0).tolist() == [True, True]
     assert RULES["eta"](eps).retained(logits, 1.0).tolist() == [True, False]

@@ -66,8 +66,8 @@ def test_every_value_of_every_rule(oracle, task, temperature):
         assert point["sequence_recall"] == pytest.approx(slow.sequence_recall, rel=1e-9)
         sizes = [
             len(oracle.retained_by_definition(
-                name, int(parameter) if name == "top_k" else parameter, logits[trie.row_of[u]].tolist(), temperature,
-                trie.valid_tokens(u).tolist(),
+                name, int(parameter) if name == "top_k" else parameter, logits[trie.row_of[u]].tolist(),
+                temperature, trie.valid_tokens(u).tolist(),
             ))
             for u in trie.internal
         ]  # fmt: skip
@@ -90,9 +90,9 @@ def test_one_configuration_alone_is_a_row_of_the_sweep(task, temperature):
     sequences, answers, logits = task
     trie = PrefixTrie.from_sequences([list(s) for s in sequences], answers)
     points = sweep(trie, logits, DecodingGrid((0.9, temperature + 0.05), EVERY_RULE), threads=2).points
-    for point in points.filter(pl.col("temperature") > 0.9 if temperature > 0.9 else pl.col("temperature") < 0.9).rows(
-        named=True
-    ):
+    for point in points.filter(
+        pl.col("temperature") > 0.9 if temperature > 0.9 else pl.col("temperature") < 0.9
+    ).rows(named=True):
         rule = RULES[point["rule"]]
         parameter = int(point["parameter"]) if rule.name == "top_k" else point["parameter"]
         alone = validity_diversity(
@@ -100,7 +100,9 @@ def test_one_configuration_alone_is_a_row_of_the_sweep(task, temperature):
         )
         for field in ("validity", "diversity", "sequence_precision", "sequence_recall", "log_validity"):
             expected = point[field]
-            assert getattr(alone, field) == (expected if expected is None else pytest.approx(expected, rel=1e-12))
+            assert getattr(alone, field) == (
+                expected if expected is None else pytest.approx(expected, rel=1e-12)
+            )
 
 
 @given(task=tasks())
@@ -121,7 +123,9 @@ def test_sequence_and_answer_probabilities(task):
             assert by_sequence[t, column] == pytest.approx(math.log(probability), abs=1e-9)
             answer = answers[sequences.index(tuple(path))]
             expected[answer] = expected.get(answer, 0.0) + probability
-        np.testing.assert_allclose(np.exp(by_answer[t]), [expected[a] for a in range(max(answers) + 1)], rtol=1e-9)
+        np.testing.assert_allclose(
+            np.exp(by_answer[t]), [expected[a] for a in range(max(answers) + 1)], rtol=1e-9
+        )
 
 
 def test_hand_worked_two_steps():

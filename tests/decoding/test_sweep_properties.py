@@ -33,8 +33,8 @@ def digits(length, n_tokens):
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 def test_geometric_conditionals_in_closed_form(temperature):
-    # p(rank i) proportional to r^i, i < n; the v valid tokens hold the top ranks at each of d steps (Theorem F.4's
-    # model): Val = ((1 - s^v) / (1 - s^n))^d and H = d * H_v with s = r^(1/T).
+    # p(rank i) proportional to r^i, i < n; the v valid tokens hold the top ranks at each of d steps (Theorem
+    # F.4's model): Val = ((1 - s^v) / (1 - s^n))^d and H = d * H_v with s = r^(1/T).
     n, v, d, rate = 400, 6, 3, 0.8
     trie = PrefixTrie.from_sequences(digits(d, v))
     logits = np.tile(np.arange(n) * math.log(rate), (trie.internal.size, 1))
@@ -87,12 +87,17 @@ def test_many_unlikely_steps_do_not_break_the_e1_factors():
 
 def test_nothing_valid_retained_gives_null_not_zero():
     trie = PrefixTrie.from_sequences([[0, 1], [0, 2]])
-    result = sweep(trie, np.array([[0.0, 5.0, 1.0], [0.0, 0.0, 0.0]]), DecodingGrid((1.0,), {"top_k": (1, 3)}))
+    result = sweep(
+        trie, np.array([[0.0, 5.0, 1.0], [0.0, 0.0, 0.0]]), DecodingGrid((1.0,), {"top_k": (1, 3)})
+    )
     nothing, everything = result.points.rows(named=True)
     assert (nothing["validity"], nothing["log_validity"], nothing["diversity"]) == (0, -math.inf, None)
     assert (nothing["sequence_precision"], nothing["sequence_recall"]) == (0, 0)
     assert everything["diversity"] == pytest.approx(1)
-    assert result.steps["alpha"].to_list()[:2] == [0, None] and result.steps["beta"].to_list()[:2] == [0, None]
+    assert result.steps["alpha"].to_list()[:2] == [0, None] and result.steps["beta"].to_list()[:2] == [
+        0,
+        None,
+    ]
     alone = validity_diversity(trie, np.array([[0.0, 5.0, 1.0], [0.0, 0.0, 0.0]]), RULES["top_k"](1), 1.0)
     assert (alone.validity, alone.diversity, alone.log_validity) == (0, None, -math.inf)
 
@@ -101,7 +106,11 @@ def test_valid_tokens_outside_the_support():
     trie = PrefixTrie.from_sequences([[0], [1]])
     rules = {"unrestricted": (None,), "validity_oracle": (None,), "oracle_cutoff": (None,)}
     one = sweep(trie, np.array([[-np.inf, 0.0, 0.0]]), DecodingGrid((1.0,), rules)).points
-    assert one["validity"].to_list() == pytest.approx([0.5, 1, 0.5]) and one["retained_mean"].to_list() == [2, 1, 2]
+    assert one["validity"].to_list() == pytest.approx([0.5, 1, 0.5]) and one["retained_mean"].to_list() == [
+        2,
+        1,
+        2,
+    ]
     assert one["diversity"].to_list() == pytest.approx([0.5] * 3)
     none = sweep(trie, np.array([[-np.inf, -np.inf, 0.0]]), DecodingGrid((1.0,), rules)).points
     assert none["validity"].to_list() == [0, 0, 0] and none["diversity"].null_count() == 3
@@ -109,7 +118,8 @@ def test_valid_tokens_outside_the_support():
 
 
 def test_open_nodes_bound_the_validity_from_both_sides():
-    # Closing node by node must move the lower value up and the upper value down, to the value of the whole trie.
+    # Closing node by node must move the lower value up and the upper value down, to the value of the whole
+    # trie.
     sequences = digits(3, 3)
     whole = PrefixTrie.from_sequences(sequences)
     rng = np.random.default_rng(3)
@@ -117,7 +127,8 @@ def test_open_nodes_bound_the_validity_from_both_sides():
     grid = DecodingGrid((0.5, 1.5), {"unrestricted": (None,), "top_p": (0.8,), "min_p": (0.1,)})
     exact = sweep(whole, logits, grid).points
     cut = [4, 9, 11]  # internal nodes that stay unexpanded
-    dropped = {u for u in range(whole.n_nodes) if u not in cut and any(whole.path(u)[: whole.depth[c]] == whole.path(c)
+    dropped = {u for u in range(whole.n_nodes) if u not in cut and any(whole.path(u)[: whole.depth[c]] ==
+    whole.path(c)
                for c in cut)}  # fmt: skip
     kept = [u for u in range(whole.n_nodes) if u not in dropped]
     place = {u: i for i, u in enumerate(kept)}
@@ -131,12 +142,16 @@ def test_open_nodes_bound_the_validity_from_both_sides():
     rows = [whole.row_of[u] for u in kept if whole.row_of[u] >= 0 and u not in cut]
     result = sweep(partial, logits[rows], grid)
     points = result.points
-    assert (points["validity"] <= exact["validity"]).all() and (points["validity_upper"] >= exact["validity"]).all()
+    assert (points["validity"] <= exact["validity"]).all() and (
+        points["validity_upper"] >= exact["validity"]
+    ).all()
     # Enumerated: sequences below the cut are missing; mass of the cut nodes is theirs whatever follows.
     missing = answer_log_probabilities(partial, logits[rows], (0.5, 1.5))
     whole_probability = np.exp(answer_log_probabilities(whole, logits, (0.5, 1.5)))
     free = points.filter(pl.col("rule") == "unrestricted")
-    assert (free["validity"] < exact["validity"][:2]).all() and (free["validity_upper"] > exact["validity"][:2]).all()
+    assert (free["validity"] < exact["validity"][:2]).all() and (
+        free["validity_upper"] > exact["validity"][:2]
+    ).all()
     assert free["validity"].to_list() == pytest.approx(np.exp(missing).sum(axis=1))
     assert np.isneginf(missing).sum() == 2 * 9
     node_mass = []
@@ -200,7 +215,9 @@ def test_a_rule_added_in_one_place_is_swept_and_then_forgotten():
         grid = DecodingGrid.default((1.0,))
         assert grid.rules["drop_top"] == (1, 2)
         trie = PrefixTrie.from_sequences([[0], [1]])
-        points = sweep(trie, np.log([[0.5, 0.3, 0.15, 0.05]]), grid).points.filter(pl.col("rule") == "drop_top")
+        points = sweep(trie, np.log([[0.5, 0.3, 0.15, 0.05]]), grid).points.filter(
+            pl.col("rule") == "drop_top"
+        )
         assert points["parameter"].to_list() == [1, 2]
         assert points["validity"].to_list() == pytest.approx([0.3 / 0.5, 0])
         assert points["retained_mean"].to_list() == [3, 2]
@@ -211,7 +228,8 @@ def test_a_rule_added_in_one_place_is_swept_and_then_forgotten():
     assert "drop_top" not in DecodingGrid.default((1.0,)).rules
 
 
-def test_batching_over_temperatures_threads_and_buffers_changes_nothing(monkeypatch):
+@pytest.mark.parametrize("selection_bytes", [1, 2**30])  # temperatures in turns; several in a buffer
+def test_batching_over_temperatures_threads_and_buffers_changes_nothing(monkeypatch, selection_bytes):
     rng = np.random.default_rng(1)
     trie = PrefixTrie.from_sequences(digits(3, 4))
     logits = (2 * rng.normal(size=(trie.internal.size, 77))).astype(np.float32)
@@ -221,7 +239,7 @@ def test_batching_over_temperatures_threads_and_buffers_changes_nothing(monkeypa
     assert calls[-1] == (21, 21) and [done for done, _ in calls] == sorted(done for done, _ in calls)
     module = importlib.import_module("calib_assets.decoding.sweep")
     monkeypatch.setattr(selections, "_BUFFER_BYTES", 8 * 96 * 2)  # two temperatures of three blocks
-    monkeypatch.setattr(module, "_SELECTION_BYTES", 1)
+    monkeypatch.setattr(module, "_SELECTION_BYTES", selection_bytes)
     monkeypatch.setattr(module, "_RECURSION_BYTES", 1)
     monkeypatch.setattr(recursion, "_CHUNK_BYTES", 1)
     calls.clear()
@@ -248,7 +266,9 @@ def test_logits_may_be_any_sequence_of_rows():
     trie = PrefixTrie.from_sequences([[0, 1], [1, 1]])
     logits = np.random.default_rng(0).normal(size=(3, 4))
     grid = DecodingGrid((1.0,), {"top_p": (0.7,)})
-    polars.testing.assert_frame_equal(sweep(trie, Rows(list(logits)), grid).points, sweep(trie, logits, grid).points)
+    polars.testing.assert_frame_equal(
+        sweep(trie, Rows(list(logits)), grid).points, sweep(trie, logits, grid).points
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,8 +276,14 @@ def test_logits_may_be_any_sequence_of_rows():
     [
         (np.zeros((2, 4)), "logits has 2 rows, the trie 3 internal nodes; score exactly"),
         (np.zeros((3, 1)), "valid token 1 is outside the vocabulary of 1"),
-        (np.array([[0.0, 0], [0, np.nan], [0, 0]]), r"logits of node 1 \(after tokens \[0\]\): logits contain NaN"),
-        (np.array([[0.0, 0], [0, 0], [0, np.inf]]), r"logits of node 2 \(after tokens \[1\]\): logits contain NaN or"),
+        (
+            np.array([[0.0, 0], [0, np.nan], [0, 0]]),
+            r"logits of node 1 \(after tokens \[0\]\): logits contain NaN",
+        ),
+        (
+            np.array([[0.0, 0], [0, 0], [0, np.inf]]),
+            r"logits of node 2 \(after tokens \[1\]\): logits contain NaN or",
+        ),
         (np.zeros((3, 2, 2)), "give one row"),
     ],
 )

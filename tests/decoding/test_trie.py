@@ -15,7 +15,9 @@ from calib_assets.decoding import PrefixTrie
 @st.composite
 def prefix_free_sets(draw):
     """Distinct sequences of tokens 0..3, none a prefix of another, in any order."""
-    drawn = draw(st.sets(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=25))
+    drawn = draw(
+        st.sets(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=1, max_size=25)
+    )
     kept = [s for s in drawn if not any(s != other and other[: len(s)] == s for other in drawn)]
     return draw(st.permutations(sorted(kept)))
 
@@ -39,7 +41,7 @@ def test_holds_every_prefix_once_in_breadth_first_token_order(sequences):
         tokens, nodes = trie.children(u)
         expected = sorted(p[-1] for p in prefixes if len(p) == len(prefix) + 1 and p[: len(prefix)] == prefix)
         assert tokens.tolist() == trie.valid_tokens(u).tolist() == expected
-        assert [prefixes[node] for node in nodes] == [prefix + (v,) for v in expected]
+        assert [prefixes[node] for node in nodes] == [(*prefix, v) for v in expected]
 
 
 @given(prefix_free_sets(), st.randoms(use_true_random=False))
@@ -55,7 +57,9 @@ def test_raw_nodes_in_any_order_and_tables_give_the_same_trie(sequences, random)
     }
     again = PrefixTrie.from_nodes(**raw)
     polars.testing.assert_frame_equal(again.to_frame(), trie.to_frame())
-    assert PrefixTrie.canonical_order(raw["parent"], raw["token"]).tolist() == [place[u] for u in range(trie.n_nodes)]
+    assert PrefixTrie.canonical_order(raw["parent"], raw["token"]).tolist() == [
+        place[u] for u in range(trie.n_nodes)
+    ]
     shuffled = trie.to_frame().sample(fraction=1, shuffle=True, seed=1)
     polars.testing.assert_frame_equal(PrefixTrie.from_frame(shuffled).to_frame(), trie.to_frame())
 
@@ -82,7 +86,11 @@ def test_partly_explored_trie():
         ([], None, "valid set is empty"),
         ([[1], []], None, "sequence 1 is empty"),
         ([[1, 2], [3], [1, 2]], None, "sequence 2 repeats sequence 0"),
-        ([[1, 2, 3], [4], [1, 2]], None, r"sequence 2 is a proper prefix of sequence 0; add a terminator \(`termin"),
+        (
+            [[1, 2, 3], [4], [1, 2]],
+            None,
+            r"sequence 2 is a proper prefix of sequence 0; add a terminator \(`termin",
+        ),
         ([[1, -2]], None, "token ids must be 0 or more"),
         ([[1], [2]], [0], "1 answers for 2 sequences"),
         ([[1], [2]], [0, 2], "without gaps"),
@@ -120,5 +128,6 @@ def test_ten_thousand_sequences_of_ten_tokens_in_under_a_second():
     start = time.perf_counter()
     trie = PrefixTrie.from_sequences(rows)
     assert time.perf_counter() - start < 1.0
-    # Each digit but the last is followed by two separators, so levels hold 1, 10 x3, 100 x3, 1000 x3, 10000 nodes.
+    # Each digit but the last is followed by two separators, so levels hold 1, 10 x3, 100 x3, 1000 x3, 10000
+    # nodes.
     assert trie.n_nodes == 1 + 3 * (10 + 100 + 1000) + 10_000

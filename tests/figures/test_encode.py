@@ -47,7 +47,8 @@ def test_bytes_are_the_same_in_another_process():
         "print(hashlib.sha256(figures.png(f) + figures.svg(f).encode()).hexdigest())"
     )
     outputs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
     }
     assert len(outputs) == 1 and len(outputs.pop().strip()) == 64
 

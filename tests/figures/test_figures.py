@@ -1,4 +1,4 @@
-"""What the axes hold is what the tables hold; nothing is dropped silently; odd tables are drawn, not refused."""
+"""What the axes hold is what the tables hold; nothing is dropped silently; odd tables are drawn."""
 
 import math
 
@@ -48,8 +48,12 @@ def every_figure(tables) -> dict:
         "calibration_gap": lambda: figures.calibration_gap(tables["calibration_gap"]),
         "shape_bound": lambda: figures.shape_bound(tables["theory_f4"]),
         "order_bound": lambda: figures.order_bound(tables["theory_e3"]),
-        "sequence_precision_recall": lambda: figures.sequence_precision_recall(tables["sequence_precision_recall"]),
-        "step_factors": lambda: figures.step_factors(tables["sequence_steps"], tables["sequence_precision_recall"]),
+        "sequence_precision_recall": lambda: figures.sequence_precision_recall(
+            tables["sequence_precision_recall"]
+        ),
+        "step_factors": lambda: figures.step_factors(
+            tables["sequence_steps"], tables["sequence_precision_recall"]
+        ),
         "logit_fit": lambda: figures.logit_fit(tables["logit_fit_curves"], tables["logit_fits"]),
     }
 
@@ -79,16 +83,30 @@ def test_every_public_figure_says_so_when_its_table_is_empty(tables, name):
     assert len(words(figure)) > 15
 
 
-@pytest.mark.parametrize(("name", "table"), [
-    ("temperature_tradeoff", "decoding_sweep"), ("validity_diversity_frontier", "validity_diversity_frontier"),
-    ("calibration_gap", "calibration_gap"), ("conditional_calibration", "conditional_calibration"),
-    ("sequence_probability", "sequence_probabilities"), ("shape_bound", "theory_f4"), ("order_bound", "theory_e3"),
-    ("token_distribution", "conditional_ranks"), ("mass_by_temperature", "mass_by_temperature"),
-])
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("temperature_tradeoff", "decoding_sweep"),
+        ("validity_diversity_frontier", "validity_diversity_frontier"),
+        ("calibration_gap", "calibration_gap"),
+        ("conditional_calibration", "conditional_calibration"),
+        ("sequence_probability", "sequence_probabilities"),
+        ("shape_bound", "theory_f4"),
+        ("order_bound", "theory_e3"),
+        ("token_distribution", "conditional_ranks"),
+        ("mass_by_temperature", "mass_by_temperature"),
+    ],
+)
 def test_a_missing_column_is_named(tables, name, table):
-    column = {"validity_diversity_frontier": "diversity", "calibration_gap": "shape_gap",
-              "conditional_calibration": "order_auroc", "order_bound": "bound", "shape_bound": "bound_f4",
-              "token_distribution": "is_valid", "mass_by_temperature": "mass"}.get(name, "temperature")
+    column = {
+        "validity_diversity_frontier": "diversity",
+        "calibration_gap": "shape_gap",
+        "conditional_calibration": "order_auroc",
+        "order_bound": "bound",
+        "shape_bound": "bound_f4",
+        "token_distribution": "is_valid",
+        "mass_by_temperature": "mass",
+    }.get(name, "temperature")
     with pytest.raises(ValueError, match=rf"{table} lacks the column\(s\) {column}"):
         getattr(figures, name)(tables[table].drop(column))
 
@@ -99,11 +117,16 @@ def test_frontier_lines_hold_the_table_and_every_registered_rule_appears(tables)
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     for name, rule in RULES.items():
         assert rule.label in legend
-        expected = frontier.filter(pl.col("rule") == name).sort("validity").select("validity", "diversity").to_numpy()
+        expected = (
+            frontier.filter(pl.col("rule") == name)
+            .sort("validity")
+            .select("validity", "diversity")
+            .to_numpy()
+        )
         [line] = artists(figure, f"rule-{name}")
         np.testing.assert_array_equal(xy(line), expected)
         assert line.get_drawstyle() == "steps-pre"
-        # A staircase must be read as "best diversity at validity >= x": the drawn height between points is the next's.
+        # Read as "best diversity at validity >= x": between two points the height is that of the next.
         if len(expected) > 1:
             middle = expected[:2, 0].mean()
             assert expected[expected[:, 0] >= middle, 1].max() == expected[1, 1]
@@ -129,7 +152,9 @@ def test_a_rule_that_nobody_registered_is_drawn_and_named(tables):
     extra = frontier.filter(pl.col("rule") == "top_p").with_columns(rule=pl.lit("mirostat_$2"))
     figure = figures.validity_diversity_frontier(pl.concat([frontier, extra]))
     figures.png(figure, dpi=50)
-    np.testing.assert_array_equal(xy(artists(figure, "rule-mirostat_$2")[0]), xy(artists(figure, "rule-top_p")[0]))
+    np.testing.assert_array_equal(
+        xy(artists(figure, "rule-mirostat_$2")[0]), xy(artists(figure, "rule-top_p")[0])
+    )
     assert rule_label("mirostat_$2") in {text.get_text() for text in figure.legends[0].get_texts()}
     assert rule_style("mirostat_$2") == rule_style("mirostat_$2") != rule_style("mirostat_$3")
 
@@ -158,15 +183,76 @@ def test_all_null_diversity_and_a_single_point(tables):
     assert len(line.get_xdata()) == 1 and line.get_marker() not in ("", "None", None)
 
 
+def test_tiny_validities_get_a_logarithmic_axis_and_keep_their_values(tables):
+    small = pl.when(pl.col("rule") == "validity_oracle").then("validity").otherwise(pl.col("validity") * 1e-4)
+    frontier, sweep = (
+        tables[name].with_columns(validity=small)
+        for name in ("validity_diversity_frontier", "decoding_sweep")
+    )
+    for figure in (
+        figures.validity_diversity_frontier(frontier, sweep=sweep),
+        figures.temperature_tradeoff(sweep),
+        figures.shape_bound(tables["theory_f4"].with_columns(validity=pl.col("validity") * 1e-4)),
+    ):
+        figures.png(figure, dpi=50)
+        axes = figure.axes[0]
+        assert axes.get_xscale() == "log" and axes.get_xlim()[0] < 1e-4 * sweep["validity"].min() + 1e-5
+        assert axes.get_xlim()[1] > 1
+    line = artists(figures.validity_diversity_frontier(frontier), "rule-top_p")[0]
+    expected = frontier.filter(pl.col("rule") == "top_p")["validity"].sort()
+    np.testing.assert_array_equal(line.get_xdata(), expected)
+    linear = figures.validity_diversity_frontier(tables["validity_diversity_frontier"])
+    assert linear.axes[0].get_xscale() == "linear"
+    points = tables["sequence_precision_recall"].with_columns(
+        sequence_precision=pl.when(pl.col("rule") == "validity_oracle")
+        .then(1.0)
+        .otherwise(pl.col("sequence_precision") * 1e-3)
+    )
+    assert figures.sequence_precision_recall(points).axes[0].get_yscale() == "log"
+
+
+def test_panels_of_tiny_and_ordinary_validity_have_axes_of_their_own(tables):
+    frontier = tables["validity_diversity_frontier"]
+    tiny = frontier.filter(pl.col("rule") == "top_p").with_columns(validity=pl.col("validity") * 1e-3)
+    joined = pl.concat([frontier.with_columns(task=pl.lit("a")), tiny.with_columns(task=pl.lit("b"))])
+    figure = figures.validity_diversity_frontier(joined)
+    figures.png(figure, dpi=50)
+    assert [ax.get_xscale() for ax in figure.axes] == ["linear", "log"]
+
+
+def test_recall_of_zero_is_the_lowest_tick_and_null_bounds_are_no_bounds(tables):
+    e3 = tables["theory_e3"]
+    zero = e3.with_columns(
+        bound=pl.when(pl.col("delta") < 0.1).then(0.0).otherwise("bound"), measured_best_recall=pl.lit(0.0)
+    )
+    figure = figures.order_bound(zero)
+    figures.png(figure, dpi=50)
+    axes = figure.axes[0]
+    bottom = axes.get_yticks().min()
+    assert [tick.get_text() for tick in axes.get_yticklabels()][list(axes.get_yticks()).index(bottom)] == "0"
+    assert bottom < e3["bound"].min()
+    np.testing.assert_array_equal(artists(figure, "measured")[0].get_ydata(), bottom)
+    assert not figures.order_bound(e3.with_columns(bound=pl.lit(None, dtype=pl.Float64))).axes
+
+
 def test_temperature_tradeoff_follows_temperature_and_counts_undefined_points(tables):
     sweep = tables["decoding_sweep"]
     undefined = sweep.head(1).with_columns(
-        rule=pl.lit("unrestricted"), temperature=pl.lit(9.0), validity=pl.lit(0.0),
+        rule=pl.lit("unrestricted"),
+        temperature=pl.lit(9.0),
+        validity=pl.lit(0.0),
         diversity=pl.lit(None, dtype=pl.Float64),
     )
-    joined = pl.concat([pl.concat([sweep, undefined]).with_columns(task=pl.lit(task)) for task in ("d-2", "d-3")])
+    joined = pl.concat(
+        [pl.concat([sweep, undefined]).with_columns(task=pl.lit(task)) for task in ("d-2", "d-3")]
+    )
     figure = figures.temperature_tradeoff(joined.sample(fraction=1.0, shuffle=True, seed=3))
-    own = sweep.filter(pl.col("rule") == "unrestricted").sort("temperature").select("validity", "diversity").to_numpy()
+    own = (
+        sweep.filter(pl.col("rule") == "unrestricted")
+        .sort("temperature")
+        .select("validity", "diversity")
+        .to_numpy()
+    )
     for task in ("d-2", "d-3"):
         np.testing.assert_array_equal(xy(artists(figure, f"series-{task}")[0]), own)
     assert "2 points have validity 0" in footnote(figure)
@@ -191,10 +277,16 @@ def test_sequence_lines_are_log_probabilities_and_bars_the_invalid_mass(tables):
 
 def test_sequence_values_that_underflow_vanish_or_lie_below_the_axis_are_handled_and_counted():
     log_p = [-0.1, -5.0, -2000.0, -math.inf]
-    table = pl.DataFrame({
-        "temperature": [1.0] * 5, "rank": [1, 2, 3, 4, None], "answer": [0, 1, 2, 3, -1], "text": ["a"] * 5,
-        "probability": [*np.exp(log_p), 0.0], "log_probability": [*log_p, None],
-    })
+    table = pl.DataFrame(
+        {
+            "temperature": [1.0] * 5,
+            "rank": [1, 2, 3, 4, None],
+            "answer": [0, 1, 2, 3, -1],
+            "text": ["a"] * 5,
+            "probability": [*np.exp(log_p), 0.0],
+            "log_probability": [*log_p, None],
+        }
+    )
     figure = figures.sequence_probability(table)
     figures.png(figure, dpi=50)
     assert footnote(figure).startswith("2 of 4 points lie below the axis")
@@ -210,13 +302,20 @@ def test_ten_thousand_sequences_stay_small(synthetic):
 def test_token_groups_and_labels(tables):
     tokens = tables["conditional_ranks"]
     figure = figures.token_distribution(tokens)
-    drawn = {group: artists(figure, f"group-{group}")[0].get_offsets() for group in ("valid, frequent", "valid, rare", "invalid")}
+    drawn = {
+        group: artists(figure, f"group-{group}")[0].get_offsets()
+        for group in ("valid, frequent", "valid, rare", "invalid")
+    }
     assert len(drawn["invalid"]) == tokens.filter(~pl.col("is_valid")).height
     valid = tokens.filter("is_valid").sort("probability", descending=True)
     cumulative = valid["probability"].cum_sum().to_numpy() / valid["probability"].sum()
-    n_frequent = int(np.searchsorted(cumulative, 0.9) + 1)  # the token that crosses the share counts as frequent
+    n_frequent = int(
+        np.searchsorted(cumulative, 0.9) + 1
+    )  # the token that crosses the share counts as frequent
     assert 0 < n_frequent < valid.height
-    np.testing.assert_allclose(np.sort(drawn["valid, frequent"][:, 1])[::-1], valid["probability"][:n_frequent])
+    np.testing.assert_allclose(
+        np.sort(drawn["valid, frequent"][:, 1])[::-1], valid["probability"][:n_frequent]
+    )
     np.testing.assert_allclose(np.sort(drawn["valid, rare"][:, 1])[::-1], valid["probability"][n_frequent:])
     assert tokens["text"][0] in words(figure)
     with pytest.raises(ValueError, match="no node 7"):
@@ -225,8 +324,12 @@ def test_token_groups_and_labels(tables):
 
 def test_token_text_of_any_script_is_drawn_and_impossible_tokens_are_counted(tables):
     odd = ["\n", "数", "\U0001f600", "$x$", "\ufffd", "\x00", "<b>&amp;", " ", "", "\u202eevil", "é"]
-    tokens = tables["conditional_ranks"].head(len(odd)).with_columns(
-        text=pl.Series(odd), probability=pl.Series([0.5 / 2**i for i in range(len(odd) - 1)] + [0.0]),
+    tokens = (
+        tables["conditional_ranks"]
+        .head(len(odd))
+        .with_columns(
+            text=pl.Series(odd), probability=pl.Series([0.5 / 2**i for i in range(len(odd) - 1)] + [0.0])
+        )
     )
     figure = figures.token_distribution(tokens, labels=30)
     assert b"PNG" in figures.png(figure, dpi=60)
@@ -265,34 +368,51 @@ def test_calibration_dots_are_the_table_and_infinite_values_are_counted(tables):
     figures.png(figure, dpi=50)
     assert footnote(figure) == "1 infinite values of shape divergence not shown."
     for column in ("order_auroc", "valid_mass", "shape_divergence", "effective_support"):
-        dots = np.concatenate([
-            dot.get_offsets()[:, 1] for place in range(5) for dot in artists(figure, f"{column}-{place}")
-        ])
+        dots = np.concatenate(
+            [dot.get_offsets()[:, 1] for place in range(5) for dot in artists(figure, f"{column}-{place}")]
+        )
         kept = spoiled[column].drop_nulls().to_numpy()
         np.testing.assert_allclose(np.sort(dots), np.sort(kept[np.isfinite(kept)]))
 
 
 def test_gap_parts_add_to_one_and_unreached_floors_are_words(tables):
-    table = tables["calibration_gap"].head(1).with_columns(
-        oracle_diversity=pl.lit(0.7), best_rule_diversity=pl.lit(0.4), order_gap=pl.lit(0.3), shape_gap=pl.lit(0.3)
+    table = (
+        tables["calibration_gap"]
+        .head(1)
+        .with_columns(
+            oracle_diversity=pl.lit(0.7),
+            best_rule_diversity=pl.lit(0.4),
+            order_gap=pl.lit(0.3),
+            shape_gap=pl.lit(0.3),
+        )
     )
     unreached = table.with_columns(
-        floor=pl.lit(0.99), best_rule=pl.lit(None, dtype=pl.String),
-        **{name: pl.lit(None, dtype=pl.Float64) for name in ("oracle_diversity", "best_rule_diversity", "order_gap", "shape_gap")},
+        floor=pl.lit(0.99),
+        best_rule=pl.lit(None, dtype=pl.String),
+        **{
+            name: pl.lit(None, dtype=pl.Float64)
+            for name in ("oracle_diversity", "best_rule_diversity", "order_gap", "shape_gap")
+        },
     )
     figure = figures.calibration_gap(pl.concat([table, unreached]))
     figures.png(figure, dpi=50)
     widths = [bar.get_width() for bar in figure.axes[0].patches]
-    np.testing.assert_allclose(widths, [0.4, 0.0, 0.3, 0.0, 0.3])  # achieved, shape (both rows), order (known row)
+    np.testing.assert_allclose(
+        widths, [0.4, 0.0, 0.3, 0.0, 0.3]
+    )  # achieved, shape (both rows), order (known row)
     assert "nothing reaches it" in words(figure)
     assert artists(figure, "oracle")[0].get_xdata()[0] == 0.7
 
 
 def test_gap_bars_are_named_by_model_and_task(tables):
-    table = tables["calibration_gap"].with_columns(model=pl.lit("m"), task=pl.lit("a very long task name" * 4))
+    table = tables["calibration_gap"].with_columns(
+        model=pl.lit("m"), task=pl.lit("a very long task name" * 4)
+    )
     figure = figures.calibration_gap(table)
     figures.png(figure, dpi=50)
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [f"Validity ≥ {floor:g}" for floor in table["floor"]]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        f"Validity ≥ {floor:g}" for floor in table["floor"]
+    ]
     assert figure.axes[0].get_yticklabels()[0].get_text().startswith("m · a very long")
 
 
@@ -300,7 +420,9 @@ def test_bounds_and_measurements_are_the_table(tables):
     f4, e3 = tables["theory_f4"].sort("validity"), tables["theory_e3"]
     figure = figures.shape_bound(f4)
     for column in ("bound_f4", "bound_f5", "bound_finite_vocabulary"):
-        np.testing.assert_array_equal(xy(artists(figure, column)[0]), f4.select("validity", column).to_numpy())
+        np.testing.assert_array_equal(
+            xy(artists(figure, column)[0]), f4.select("validity", column).to_numpy()
+        )
     assert footnote(figure) == ""
     above = figures.shape_bound(f4.with_columns(diversity=pl.col("bound_finite_vocabulary") * 1.01))
     assert footnote(above).startswith(f"{f4.height} of {f4.height} points exceed")
@@ -315,7 +437,9 @@ def test_chosen_configurations_by_brute_force_and_their_factors(tables):
     points, steps = tables["sequence_precision_recall"], tables["sequence_steps"]
     chosen = {row["rule"]: row for row in choose_configurations(points, 0.6).rows(named=True)}
     for name in RULES:
-        able = [row for row in points.rows(named=True) if row["rule"] == name and row["sequence_precision"] >= 0.6]
+        able = [
+            row for row in points.rows(named=True) if row["rule"] == name and row["sequence_precision"] >= 0.6
+        ]
         assert (name in chosen) == bool(able)
         if able:
             assert chosen[name]["sequence_recall"] == max(row["sequence_recall"] for row in able)
@@ -333,9 +457,7 @@ def test_chosen_configurations_by_brute_force_and_their_factors(tables):
 def test_pareto_points_by_comparing_all_pairs(points):
     first, second = np.array(points, dtype=float).T
     keep = pareto(first, second)
-    expected = {
-        p for p in points if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points)
-    }
+    expected = {p for p in points if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points)}
     assert sorted(p for p, kept in zip(points, keep, strict=True) if kept) == sorted(expected)
 
 
@@ -357,7 +479,9 @@ def test_logit_panels_split_at_the_change_point_and_report_the_fit(synthetic):
     curve = curves.filter(pl.col("node") == row["node"])
     head, tail = artists(figure, "head-0")[0], artists(figure, "tail-0")[0]
     assert head.get_xdata().max() <= row["c"] < tail.get_xdata().min()
-    np.testing.assert_array_equal(np.concatenate([head.get_ydata(), tail.get_ydata()]), curve["fitted"].to_numpy())
+    np.testing.assert_array_equal(
+        np.concatenate([head.get_ydata(), tail.get_ydata()]), curve["fitted"].to_numpy()
+    )
     title = figure.axes[0].get_title(loc="left")
     assert f"R² {row['r2']:.3f}" in title and "MSE" in title
     assert artists(figure, "logits-24")  # the last conditional is among those shown

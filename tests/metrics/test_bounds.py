@@ -32,21 +32,20 @@ def summed_loss(v, a):
 
 
 def geometric_task(branching, sharpness, vocab=None):
-    """(Val, Div) of geometric conditionals with sharpness z_t = λ_t v_t / T, valid tokens on top.
+    """(1 − Val, Div) of geometric conditionals with sharpness z_t = λ_t v_t / T, valid tokens on top.
 
     Without ``vocab`` the ranks are infinitely many, as Definition F.1 with (1−q)q^i needs; with it the
-    conditionals are renormalised over ``vocab`` ranks and everything is summed term by term.
+    conditionals are renormalised over ``vocab`` ranks and everything is summed term by term. The invalid
+    mass is summed itself: 1 − Val would lose its digits where Val is near 1.
     """
     log_validity, log_diversity = 0.0, 0.0
     for v, z in zip(branching.tolist(), sharpness, strict=True):
         log_p = -z / v * np.arange(v if vocab is None else vocab)
-        if vocab is None:
-            log_validity += math.log(-math.expm1(-z))
-        else:
-            log_validity += float(logsumexp(log_p[:v]) - logsumexp(log_p))
+        tail = math.exp(-z) if vocab is None else float(np.exp(log_p[v:] - logsumexp(log_p)).sum())
+        log_validity += math.log1p(-tail)
         within = log_p[:v] - logsumexp(log_p[:v])
         log_diversity += float(-np.exp(within) @ within) - math.log(v)
-    return math.exp(log_validity), math.exp(log_diversity)
+    return -math.expm1(log_validity), math.exp(log_diversity)
 
 
 @pytest.mark.parametrize("v", [1, 2, 3, 10, 57, 1000])
@@ -93,57 +92,53 @@ def test_corollary_f6_constant_is_always_that_of_two_tokens():
 @given(branchings, st.data())
 def test_f4_holds_at_every_temperature_of_the_infinite_geometric_model(branching, data):
     sharpness = data.draw(st.lists(st.floats(1e-3, 60), min_size=branching.size, max_size=branching.size))
-    validity, diversity = geometric_task(branching, sharpness)
-    epsilon = 1 - validity
-    if epsilon > 1e-12:
-        assert diversity <= diversity_bound_f4(branching, epsilon) * (1 + 1e-9)
-        m = int((branching >= 2).sum())
-        assert diversity_bound_f4(branching, epsilon) <= diversity_bound_f5(m, epsilon, 50) * (1 + 1e-12)
+    epsilon, diversity = geometric_task(branching, sharpness)
+    assert diversity <= diversity_bound_f4(branching, epsilon) * (1 + 1e-9)
+    m = int((branching >= 2).sum())
+    assert diversity_bound_f4(branching, epsilon) <= diversity_bound_f5(m, epsilon, 50) * (1 + 1e-12)
 
 
 def test_f4_is_an_equality_for_one_step():
     branching = np.array([10])
     for z in (0.01, 0.5, 3.0, 20.0):
-        validity, diversity = geometric_task(branching, [z])
-        assert diversity == pytest.approx(diversity_bound_f4(branching, 1 - validity), rel=1e-8)
+        epsilon, diversity = geometric_task(branching, [z])
+        assert diversity == pytest.approx(diversity_bound_f4(branching, epsilon), rel=1e-11)
 
 
 @given(branchings, st.data(), st.integers(30, 400))
 def test_corrected_bound_holds_at_every_temperature_of_the_finite_model(branching, data, vocab):
     sharpness = data.draw(st.lists(st.floats(1e-6, 60), min_size=branching.size, max_size=branching.size))
-    validity, diversity = geometric_task(branching, sharpness, vocab)
-    epsilon = 1 - validity
-    if epsilon > 1e-12:
-        bound = diversity_bound_finite_vocabulary(branching, epsilon, vocab)
-        assert diversity <= bound * (1 + 1e-9)
-        assert bound >= diversity_bound_f4(branching, epsilon) * (1 - 1e-12)
+    epsilon, diversity = geometric_task(branching, sharpness, vocab)
+    bound = diversity_bound_finite_vocabulary(branching, epsilon, vocab)
+    assert diversity <= bound * (1 + 1e-9)
+    assert bound >= diversity_bound_f4(branching, epsilon) * (1 - 1e-12)
 
 
 def test_theorem_f4_fails_on_a_finite_vocabulary():
     # Ten valid tokens on top of 100. At λ/T = 1e-3 the conditional is almost uniform: Val ≈ 0.105 and
     # Div ≈ 1, but the theorem with L = ln 1/ε = 0.11 claims Div <= 0.9995.
     branching, vocab = np.array([10]), 100
-    validity, diversity = geometric_task(branching, [10 * 1e-3], vocab)
-    assert validity == pytest.approx(0.1046, abs=1e-4)
+    epsilon, diversity = geometric_task(branching, [10 * 1e-3], vocab)
+    assert 1 - epsilon == pytest.approx(0.1046, abs=1e-4)
     assert diversity > 1 - 1e-5
-    assert diversity_bound_f4(branching, 1 - validity) < 1 - 4e-4
-    assert diversity <= diversity_bound_finite_vocabulary(branching, 1 - validity, vocab)
+    assert diversity_bound_f4(branching, epsilon) < 1 - 4e-4
+    assert diversity <= diversity_bound_finite_vocabulary(branching, epsilon, vocab)
     # The gap is not always small: half of the vocabulary valid, three steps, nearly uniform.
     branching, vocab = np.array([50, 50, 50]), 60
-    validity, diversity = geometric_task(branching, [50 * 1e-3] * 3, vocab)
-    assert diversity > 0.999 > 0.95 > diversity_bound_f4(branching, 1 - validity)
-    assert diversity <= diversity_bound_finite_vocabulary(branching, 1 - validity, vocab)
+    epsilon, diversity = geometric_task(branching, [50 * 1e-3] * 3, vocab)
+    assert diversity > 0.999 > 0.95 > diversity_bound_f4(branching, epsilon)
+    assert diversity <= diversity_bound_finite_vocabulary(branching, epsilon, vocab)
 
 
 @given(st.integers(2, 200), st.floats(1e-3, 50))
-def test_one_finite_step_always_breaks_f4_and_meets_the_corrected_bound(v, z):
-    vocab = 200
-    validity, diversity = geometric_task(np.array([v]), [z], vocab)
-    epsilon = 1 - validity
-    if epsilon > 1e-9:  # v < vocab, and the tail not lost to rounding
-        assert diversity_bound_f4(np.array([v]), epsilon) <= diversity * (1 + 1e-7)
-        corrected = diversity_bound_finite_vocabulary(np.array([v]), epsilon, vocab)
-        assert corrected == pytest.approx(diversity, rel=1e-6)
+def test_one_finite_step_never_meets_f4_and_always_the_corrected_bound(v, z):
+    """One step leaves no slack: Div is the corrected bound itself, and F.4 claims at most as much."""
+    vocab = 201
+    epsilon, diversity = geometric_task(np.array([v]), [z], vocab)
+    assert diversity_bound_f4(np.array([v]), epsilon) <= diversity * (1 + 1e-9)
+    assert diversity_bound_finite_vocabulary(np.array([v]), epsilon, vocab) == pytest.approx(
+        diversity, rel=1e-8
+    )
 
 
 @given(st.integers(1, 1000), st.floats(1e-12, 1), st.integers(0, 1000))

@@ -45,8 +45,10 @@ floors = st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]), min_size=1, max_si
 
 
 def dominates(a, b):
-    return a["validity"] >= b["validity"] and a["diversity"] >= b["diversity"] and (
-        a["validity"] > b["validity"] or a["diversity"] > b["diversity"]
+    return (
+        a["validity"] >= b["validity"]
+        and a["diversity"] >= b["diversity"]
+        and (a["validity"] > b["validity"] or a["diversity"] > b["diversity"])
     )
 
 
@@ -61,8 +63,10 @@ def test_frontier_is_what_no_point_of_the_rule_dominates(points):
         assert frontier.select("validity", "diversity").rows() == sorted(expected)
     assert_frame_equal(found.join(points, on=list(SCHEMA), how="semi", nulls_equal=True), found)
     assert_frame_equal(validity_diversity_frontier(found), found)
-    assert_frame_equal(validity_diversity_frontier(points.reverse()).drop("parameter", "temperature"),
-                       found.drop("parameter", "temperature"))
+    assert_frame_equal(
+        validity_diversity_frontier(points.reverse()).drop("parameter", "temperature"),
+        found.drop("parameter", "temperature"),
+    )
 
 
 @given(sweeps(), floors)
@@ -91,7 +95,9 @@ def test_gap_adds_up(points, wanted):
         with pytest.raises(ValueError, match="no rule 'oracle_cutoff'"):
             calibration_gap(points, wanted)
         return
-    best = {(r["rule"], r["floor"]): r["diversity"] for r in best_diversity(points, wanted).iter_rows(named=True)}
+    best = {
+        (r["rule"], r["floor"]): r["diversity"] for r in best_diversity(points, wanted).iter_rows(named=True)
+    }
     for row in calibration_gap(points, wanted).iter_rows(named=True):
         floor, oracle = row["floor"], best["oracle_cutoff", row["floor"]]
         practical = {

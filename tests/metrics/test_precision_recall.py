@@ -80,7 +80,9 @@ def test_continuation_recall_agrees_with_set_definition(vocabulary, data):
 def test_temperature_does_not_move_the_curve(vocabulary, temperature):
     scores, is_valid = vocabulary
     for cold, warm in zip(
-        local_precision_recall(scores, is_valid), local_precision_recall(scores / temperature, is_valid), strict=True
+        local_precision_recall(scores, is_valid),
+        local_precision_recall(scores / temperature, is_valid),
+        strict=True,
     ):
         np.testing.assert_array_equal(cold, warm)
 
@@ -89,9 +91,7 @@ def test_temperature_does_not_move_the_curve(vocabulary, temperature):
 def test_frontier_is_the_set_of_points_that_no_point_dominates(cloud):
     precision, recall = cloud
     points = set(zip(precision, recall, strict=True))
-    undominated = {
-        p for p in points if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points)
-    }
+    undominated = {p for p in points if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points)}
     frontier = precision_recall_frontier(precision, recall)
     found = list(zip(*frontier, strict=True))
     assert found == sorted(undominated, key=lambda p: p[1])

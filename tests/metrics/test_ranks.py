@@ -17,7 +17,14 @@ from calib_assets.metrics import (
     valid_ranks,
 )
 
-MEASURES = (average_precision, is_order_calibrated, last_valid_rank, order_auroc, precision_at_n_valid, valid_ranks)
+MEASURES = (
+    average_precision,
+    is_order_calibrated,
+    last_valid_rank,
+    order_auroc,
+    precision_at_n_valid,
+    valid_ranks,
+)
 
 
 @st.composite

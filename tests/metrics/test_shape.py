@@ -25,7 +25,11 @@ def exact(logits, counts):
     with mpmath.workdps(60):
         weight = [mpmath.e ** mpmath.mpf(float(x)) for x in logits]
         total, valid = sum(weight), sum(w for w, n in zip(weight, counts, strict=True) if n)
-        within = [(w / valid, mpmath.mpf(int(n)) / int(sum(counts))) for w, n in zip(weight, counts, strict=True) if n]
+        within = [
+            (w / valid, mpmath.mpf(int(n)) / int(sum(counts)))
+            for w, n in zip(weight, counts, strict=True)
+            if n
+        ]
         divergence = sum(q * mpmath.log(q / p) for p, q in within)
         support = mpmath.exp(-sum(p * mpmath.log(p) for p, _ in within)) / len(within)
         entropy = -sum(w / total * mpmath.log(w / total) for w in weight)
@@ -36,7 +40,9 @@ def test_hand_worked():
     # p = (1/2, 1/4, 1/4), G = the first two with N = (1, 1): p|G = (2/3, 1/3).
     logits = np.log([0.5, 0.25, 0.25])
     is_valid = np.array([True, True, False])
-    assert shape_divergence(logits, np.array([1, 1, 0])) == pytest.approx(0.5 * math.log(3 / 4) + 0.5 * math.log(3 / 2))
+    assert shape_divergence(logits, np.array([1, 1, 0])) == pytest.approx(
+        0.5 * math.log(3 / 4) + 0.5 * math.log(3 / 2)
+    )
     assert shape_divergence(logits, np.array([2, 1, 0])) == pytest.approx(0, abs=1e-15)
     assert effective_support(logits, is_valid) == pytest.approx(3 / 2 ** (2 / 3) / 2)
     assert valid_mass(logits, is_valid) == pytest.approx(3 / 4)

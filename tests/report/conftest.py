@@ -14,7 +14,7 @@ HOSTILE = '<script>alert("x")</script> & "quotes" \'y\''
 
 
 def _synthetic() -> SimpleNamespace:
-    """The synthetic tables of the figure tests, loaded from their file: the two folders draw the same study."""
+    """The synthetic tables of the figure tests, loaded from their file: both folders draw one study."""
     path = Path(__file__).parents[1] / "figures" / "conftest.py"
     spec = importlib.util.spec_from_file_location("synthetic_tables", path)
     module = importlib.util.module_from_spec(spec)
@@ -27,7 +27,13 @@ def manifest(asset: str, partition: str) -> Provenance:
         return hashlib.sha256(f"{kind}{asset}{partition}".encode()).hexdigest()
 
     return Provenance(
-        asset, partition, digest("fingerprint"), digest("data"), digest("code"), "run-1", "2026-10-04T01:20:33Z",
+        asset,
+        partition,
+        digest("fingerprint"),
+        digest("data"),
+        digest("code"),
+        "run-1",
+        "2026-10-04T01:20:33Z",
         {"numpy": "2.4.6", "polars": "2.1.0"},
     )
 
@@ -37,11 +43,18 @@ def study() -> SimpleNamespace:
     """``tables`` and ``provenance`` by (model, task), as :func:`shape_report` takes them."""
     every = _synthetic().all_tables()
     hostile = {
-        name: frame.with_columns(**{column: pl.lit(HOSTILE) for column in ("prefix", "text") if column in frame.columns})
+        name: frame.with_columns(
+            **{column: pl.lit(HOSTILE) for column in ("prefix", "text") if column in frame.columns}
+        )
         for name, frame in every.items()
     }
     partial = {name: None if name == "logit_fits" else frame for name, frame in every.items()}
-    tables = {("small", "digits"): every, ("small", HOSTILE): hostile, ("other", "digits"): partial, ("other", HOSTILE): {}}
+    tables = {
+        ("small", "digits"): every,
+        ("small", HOSTILE): hostile,
+        ("other", "digits"): partial,
+        ("other", HOSTILE): {},
+    }
     provenance = {
         key: {name: manifest(name, "|".join(key)) for name, frame in found.items() if frame is not None}
         for key, found in tables.items()

@@ -121,5 +121,22 @@ def chain() -> MarkovChain:
     return MarkovChain(tokens, tuple(map(tuple, table[:-1].tolist())), tuple(table[-1].tolist()), end=(5,))
 
 
-def pytest_make_parametrize_id(config, val, argname):
-    return str(val) if isinstance(val, str) else None
+
+@pytest.fixture
+def tokenizer_directory(tmp_path):
+    """``tokenizer_directory(kind, adds_bos, template)``: a fresh directory with a tokenizer alone."""
+
+    def make(kind: str, adds_bos: bool, template: str | None = CHAT) -> Path:
+        directory = tmp_path / f"{kind}-{adds_bos}-{len(list(tmp_path.iterdir()))}"
+        return write_tokenizer(directory, {"byte_level": byte_level, "sentencepiece": sentencepiece}[kind](adds_bos), template)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tokenizers_of_both_kinds(tmp_path_factory):
+    """Views of the byte-level and the SentencePiece-like tokenizer."""
+    from resources.language_models.tokenization import TokenizerView
+
+    made = [write_tokenizer(tmp_path_factory.mktemp("tok"), make(True)) for make in (byte_level, sentencepiece)]
+    return [TokenizerView(directory) for directory in made]

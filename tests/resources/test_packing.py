@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib_assets.decoding import PrefixTrie
@@ -23,6 +23,7 @@ def ancestors(parent, node):
     return found
 
 
+@settings(deadline=None)
 @given(trees(), st.integers(1, 12), st.integers(1, 5))
 def test_packs_compute_every_wanted_node_once_and_hold_all_that_it_sees(tree, pack_nodes, max_rows):
     parent, wanted = tree

@@ -1,9 +1,9 @@
 """What a truncation rule is, and the registry that finds every rule of this package.
 
-To add a rule, put one file with one frozen dataclass beside the others: subclass :class:`TruncationRule`, set the
-class attributes, and say which ranks are retained in :meth:`TruncationRule.intervals` (or override
-:meth:`TruncationRule.select` for sets that are no interval of the ranking). The default grid, the sweep, the figures
-and the invariant tests read :data:`RULES`.
+To add a rule, put one file with one frozen dataclass beside the others: subclass :class:`TruncationRule`,
+set the class attributes, and say which ranks are retained in :meth:`TruncationRule.intervals` (or override
+:meth:`TruncationRule.select` for sets that are no interval of the ranking). The default grid, the sweep, the
+figures and the invariant tests read :data:`RULES`.
 """
 
 import math
@@ -86,7 +86,7 @@ class TruncationRule(ABC):
 
     @classmethod
     def intervals(cls, view: Tempered, rules: Sequence[Self]) -> tuple[np.ndarray, np.ndarray]:
-        """Retained ranks ``start .. stop - 1`` (0-based), each broadcastable to ``[temperatures, len(rules)]``."""
+        """Retained ranks ``start .. stop - 1`` (from 0), each broadcastable to ``[temperatures, rules]``."""
         raise NotImplementedError(f"{cls.__name__} defines neither intervals nor select")
 
     @classmethod
@@ -112,7 +112,8 @@ class TruncationRule(ABC):
         """Tokens that the rule keeps for one conditional.
 
         Args:
-            logits: Raw logits, before the temperature. -inf marks tokens outside the support (never retained).
+            logits: Raw logits, before the temperature. -inf marks tokens outside the support (never
+                retained).
             temperature: Positive.
             is_valid: G as a mask; needed by oracles, ignored by the other rules.
 
@@ -120,15 +121,17 @@ class TruncationRule(ABC):
             True where the token is retained.
 
         Raises:
-            ValueError: If the temperature is not positive and finite, the logits hold NaN or +inf, or an oracle gets
-                no ``is_valid``.
+            ValueError: If the temperature is not positive and finite, the logits hold NaN or +inf, or an
+                oracle gets no ``is_valid``.
         """
         temperature = check_temperature(temperature)
         logits = np.asarray(logits)
         if self.uses_valid_set and is_valid is None:
             raise ValueError(f"{self.name} is an oracle: pass is_valid, the mask of valid tokens")
         if is_valid is not None and np.shape(is_valid) != logits.shape:
-            raise ValueError(f"is_valid has shape {np.shape(is_valid)}, logits {logits.shape}; they must agree")
+            raise ValueError(
+                f"is_valid has shape {np.shape(is_valid)}, logits {logits.shape}; they must agree"
+            )
         conditional = Conditional(logits, np.arange(logits.size), is_valid)
         return self.select(Tempered(conditional, np.array([temperature])), [self]).keeps[0, 0]
 

@@ -12,8 +12,7 @@ from .base import TruncationRule
 
 @dataclass(frozen=True)
 class Epsilon(TruncationRule):
-    """Keep tokens with probability at least eps, and always the most likely ones, as transformers'
-    ``EpsilonLogitsWarper``.
+    """Keep tokens with probability at least eps, and always the most likely, as ``EpsilonLogitsWarper``.
 
     Reference: Hewitt, Manning & Liang (2022), arXiv:2210.15191.
 
@@ -37,11 +36,12 @@ class Epsilon(TruncationRule):
     def intervals(cls, view: Tempered, rules: Sequence["Epsilon"]) -> tuple[np.ndarray, np.ndarray]:
         """Ranks with p(v) >= eps."""
         floor = np.array([float(rule.eps) for rule in rules])
-        return np.array(0), count_above_floor(view, np.broadcast_to(floor, (view.temperatures.size, floor.size)))
+        floor = np.broadcast_to(floor, (view.temperatures.size, floor.size))
+        return np.array(0), count_above_floor(view, floor)
 
 
 def count_above_floor(view: Tempered, floor: Float[np.ndarray, "temperatures n"]) -> np.ndarray:
-    """Number of tokens with probability at least ``floor``; the most likely tokens (ties included) always count."""
+    """Number of tokens with probability at least ``floor``; the most likely ones (ties too) always count."""
     conditional = view.conditional
     near = conditional.top + view.column * (np.log(floor) + np.log(view.norm)[:, None])
     count = view.count_while(near, lambda values: view.probs(values) >= floor)

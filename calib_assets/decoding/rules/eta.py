@@ -12,8 +12,9 @@ from .epsilon import count_above_floor
 
 @dataclass(frozen=True)
 class Eta(TruncationRule):
-    """Keep tokens with probability at least min(eps, sqrt(eps) exp(-H)), H in nats, and always the most likely ones,
-    as transformers' ``EtaLogitsWarper``.
+    """Keep tokens with probability at least min(eps, sqrt(eps) exp(-H)), H in nats, as ``EtaLogitsWarper``.
+
+    The most likely tokens always stay.
 
     Reference: Hewitt, Manning & Liang (2022), arXiv:2210.15191.
 
@@ -36,8 +37,9 @@ class Eta(TruncationRule):
     @classmethod
     def intervals(cls, view: Tempered, rules: Sequence["Eta"]) -> tuple[np.ndarray, np.ndarray]:
         """Ranks with p(v) >= eta."""
-        # The warper stores eps as a float32 tensor whatever the logits' dtype; rounding it the same way (a relative
-        # change below 6e-8) keeps the sets its own.
+        # The warper stores eps as a float32 tensor whatever the logits' dtype; rounding it the same way (a
+        # relative change below 6e-8) keeps the sets its own.
         eps = np.array([rule.eps for rule in rules], np.float32)
-        eta = np.minimum(eps.astype(np.float64), np.sqrt(eps).astype(np.float64) * np.exp(-view.entropy)[:, None])
+        scale = np.exp(-view.entropy)[:, None]
+        eta = np.minimum(eps.astype(np.float64), np.sqrt(eps).astype(np.float64) * scale)
         return np.array(0), count_above_floor(view, eta)

@@ -11,8 +11,7 @@ from .base import TruncationRule
 
 @dataclass(frozen=True)
 class MinP(TruncationRule):
-    """Keep tokens with probability at least p times the largest, on tempered probabilities, as transformers'
-    ``MinPLogitsWarper``.
+    """Keep tokens with tempered probability at least p times the largest, as ``MinPLogitsWarper``.
 
     Reference: Nguyen et al. (2025), arXiv:2407.01082.
 

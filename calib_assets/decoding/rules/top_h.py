@@ -17,13 +17,13 @@ class TopH(TruncationRule):
     """Keep most likely tokens while an entropy stays within alpha times the conditional's.
 
     ``variant="transformers"`` (as ``TopHLogitsWarper``): among the 100 most likely tokens, with probabilities
-    renormalised over these, keep rank j while the running sum of -p ln p up to j is at most alpha times the sum over
-    all 100. A token whose probability underflows to 0 ends the set, as there.
+    renormalised over these, keep rank j while the running sum of -p ln p up to j is at most alpha times the
+    sum over all 100. A token whose probability underflows to 0 ends the set, as there.
 
-    ``variant="authors"`` (the bound that the paper states): keep rank j while the entropy of the first j tokens,
-    renormalised over these j, is at most alpha times the entropy of the whole conditional; at most 100 tokens. (The
-    authors' released code multiplies both sides by the mass of the set, which turns its test into a running sum like
-    the warper's.)
+    ``variant="authors"`` (the bound that the paper states): keep rank j while the entropy of the first j
+    tokens, renormalised over these j, is at most alpha times the entropy of the whole conditional; at most
+    100 tokens. (The authors' released code multiplies both sides by the mass of the set, which turns its test
+    into a running sum like the warper's.)
 
     Ties are broken by token id, lower first; the warper's ``topk`` leaves them unspecified.
 
@@ -65,7 +65,7 @@ class TopH(TruncationRule):
 
 
 def _entropies(view: Tempered, values: np.ndarray, variant: str) -> tuple[np.ndarray, np.ndarray]:
-    """Entropy of the first j candidates [temperatures, candidates] and of what it is compared with [temperatures]."""
+    """Entropy of the first j candidates [temperatures, candidates], and the bound at alpha = 1."""
     weights = np.exp(values / view.column - values[0] / view.column)
     sums = np.cumsum(weights, axis=1)
     if variant == "authors":

@@ -11,7 +11,7 @@ from .base import TruncationRule
 
 @dataclass(frozen=True)
 class TopK(TruncationRule):
-    """Keep the k most likely tokens and every token tied with the k-th, as transformers' ``TopKLogitsWarper``.
+    """Keep the k most likely tokens and every token tied with the k-th, as ``TopKLogitsWarper``.
 
     Reference: Fan, Lewis & Dauphin (2018), arXiv:1805.04833.
 

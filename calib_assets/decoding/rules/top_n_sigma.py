@@ -13,8 +13,8 @@ from .base import TruncationRule
 class TopNSigma(TruncationRule):
     """Keep tokens whose raw logit is within n standard deviations of the largest.
 
-    The standard deviation is the unbiased one over the vocabulary (tokens at -inf left out), of the raw logits: the
-    set is the same at every temperature.
+    The standard deviation is the unbiased one over the vocabulary (tokens at -inf left out), of the raw
+    logits: the set is the same at every temperature.
 
     Reference: Tang et al. (2025), arXiv:2411.07641. transformers has no such warper.
 

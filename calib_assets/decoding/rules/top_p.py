@@ -11,11 +11,11 @@ from .base import TruncationRule
 
 @dataclass(frozen=True)
 class TopP(TruncationRule):
-    """Keep the smallest set of most likely tokens with mass at least p, as transformers' ``TopPLogitsWarper``.
+    """Keep the smallest set of most likely tokens with mass at least p, as ``TopPLogitsWarper``.
 
-    The warper sorts ascending, cumulates, and drops while the sum is at most 1 - p; the crossing token stays. Where
-    the boundary falls inside a tie, the lower token ids are dropped first (a stable ascending sort). At p = 1 only
-    tokens whose probability underflows to 0 are dropped, as there.
+    The warper sorts ascending, cumulates, and drops while the sum is at most 1 - p; the crossing token stays.
+    Where the boundary falls inside a tie, the lower token ids are dropped first (a stable ascending sort; the
+    warper's own sort leaves the order open). At p = 1 only tokens whose probability underflows are dropped.
 
     Reference: Holtzman et al. (2020), arXiv:1904.09751.
 

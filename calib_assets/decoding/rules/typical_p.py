@@ -11,12 +11,12 @@ from .base import TruncationRule
 
 @dataclass(frozen=True)
 class TypicalP(TruncationRule):
-    r"""Keep the tokens whose surprisal is nearest to the entropy, until their mass reaches p, as transformers'
-    ``TypicalLogitsWarper`` (which refuses p = 1; here it keeps every token).
+    r"""Keep the tokens whose surprisal is nearest to the entropy, until they hold mass p.
 
-    With :math:`d_v = |-\ln p(v) - H|` the set is :math:`\{v : d_v \le d^*\}`, where :math:`d^*` is the deviation at
-    which the mass, cumulated by rising deviation, first reaches p; ties in deviation stay together. Not a cutoff
-    strategy: the most likely token may go.
+    As transformers' ``TypicalLogitsWarper`` (which refuses p = 1; here it keeps every token). With
+    :math:`d_v = |-\ln p(v) - H|` the set is :math:`\{v : d_v \le d^*\}`, where :math:`d^*` is the deviation
+    at which the mass, cumulated by rising deviation, first reaches p; ties in deviation stay together. Not a
+    cutoff strategy: the most likely token may go.
 
     Reference: Meister et al. (2023), arXiv:2202.00666.
 
@@ -41,8 +41,8 @@ class TypicalP(TruncationRule):
     def intervals(cls, view: Tempered, rules: Sequence["TypicalP"]) -> tuple[np.ndarray, np.ndarray]:
         """The ranks around the entropy, found by bisection on the two arms of the deviation.
 
-        Surprisal rises with rank, so the deviation falls along the *head* (ranks before ``middle``, surprisal below
-        the entropy) and rises along the *tail*: no second sort is needed.
+        Surprisal rises with rank, so the deviation falls along the *head* (ranks before ``middle``,
+        surprisal below the entropy) and rises along the *tail*: no second sort is needed.
         """
         conditional, size = view.conditional, view.conditional.size
         p = np.array([float(rule.p) for rule in rules])
@@ -60,7 +60,9 @@ class TypicalP(TruncationRule):
         def tail_end(deviation):  # first rank whose surprisal exceeds entropy + deviation
             return np.maximum(conditional.count_at_least(base - view.column * (entropy + deviation)), middle)
 
-        middle = view.count_while(base - view.column * entropy, lambda values: -view.log_probs(values) < entropy)
+        middle = view.count_while(
+            base - view.column * entropy, lambda values: -view.log_probs(values) < entropy
+        )
         middle = np.broadcast_to(middle, shape)
 
         # Head first: the fewest head tokens n that, with the tail tokens no farther from H, hold mass p.
@@ -83,6 +85,7 @@ class TypicalP(TruncationRule):
             base - view.column * (entropy - radius), lambda values: entropy + view.log_probs(values) > radius
         )
         stop = view.count_while(
-            base - view.column * (entropy + radius), lambda values: -view.log_probs(values) - entropy <= radius
+            base - view.column * (entropy + radius),
+            lambda values: -view.log_probs(values) - entropy <= radius,
         )
         return np.where(everything, 0, start), np.where(everything, size, stop)

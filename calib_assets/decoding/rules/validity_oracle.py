@@ -11,7 +11,7 @@ from .base import Selection, TruncationRule
 
 @dataclass(frozen=True)
 class ValidityOracle(TruncationRule):
-    """Keep exactly G (less tokens at -inf): knows which tokens are valid, so validity is 1 and shape alone remains.
+    """Keep exactly G (less tokens at -inf): validity is 1 and only the shape is left to lose diversity.
 
     Reference: Paper A (arXiv:2605.11128), section 4, "Oracle filtering".
 

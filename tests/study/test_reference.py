@@ -1,0 +1,17 @@
+"""The page on the study file is what the code says it is, and it covers every row that a study can hold."""
+
+import inspect
+from pathlib import Path
+
+from calib_assets.study import document
+from calib_assets.study.reference import ROWS, reference
+
+
+def test_page_is_current():
+    page = Path(__file__).parents[2] / "docs" / "study-file.md"
+    assert page.read_text() == reference(), "run: python -m calib_assets.study.reference > docs/study-file.md"
+
+
+def test_every_row_is_covered():
+    rows = {row for _, row in inspect.getmembers(document, inspect.isclass) if issubclass(row, document.Row)}
+    assert rows - set(ROWS) == {document.Row, document.ExactTask}
