@@ -1,12 +1,13 @@
-"""The decoding grid of the d = 3 digit study: our sweep against transformers' warpers, one call a configuration.
+"""The decoding grid of the d = 3 digit study: our sweep against transformers' warpers.
 
     python benchmarks/decoding_grid.py [--full] [--logits FILE.safetensors] [--vocab 262144] [--out FILE.json]
 
 111 branching contexts, the 7 rules that transformers has, 12 parameters each, 20 temperatures: 1,680
-configurations. The warpers get all contexts as one batch in float64 (needed for probabilities to 1e-9), on the
-same number of threads; by default they are timed on a random sample of the configurations of each rule and
-scaled, with ``--full`` on all. On the configurations that were run, retained set sizes, membership of every
-valid token and filtered probabilities are compared at every context, whole sets and distributions at two.
+configurations. The warpers are called once per configuration, with all contexts as one float64 batch (needed
+for probabilities to 1e-9) on the same number of threads; by default they are timed on a random sample of the
+configurations of each rule and scaled, with ``--full`` on all. On the configurations that were run, retained
+set sizes, membership of every valid token and filtered probabilities are compared at every context, whole
+sets and distributions at two.
 """
 
 import argparse
@@ -71,7 +72,8 @@ def warp(rule: TruncationRule, scores: torch.Tensor, temperature: float) -> tupl
 class Comparison:
     """Counts differences between our selections and the warpers' output.
 
-    The warpers' sort and topk leave open which of several tied tokens stays, so tied tokens are compared by value.
+    The warpers' sort and topk leave open which of several tied tokens stays, so tied tokens are compared by
+    value.
     """
 
     def __init__(self, trie: PrefixTrie, logits: np.ndarray, selections: Selections, seed: int) -> None:

@@ -4,8 +4,8 @@
 
 10,000 sequences, 1,111 branching contexts, 49,152 tokens, 20 temperatures, every rule and both oracles. The
 logits lie in a memory-mapped file in a temporary folder. ``--separators`` puts two separator tokens between
-digits, as a prompt that fixes the form "3, 1, 4, 1" does: 3,331 contexts. The values at T = 1 without a cutoff
-are checked against the direct formula.
+digits, as a prompt that fixes the form "3, 1, 4, 1" does: 3,331 contexts. The values at T = 1 without a
+cutoff are checked against the direct formula.
 """
 
 import argparse

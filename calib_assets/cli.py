@@ -126,13 +126,12 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.root}")
     model_work = [item for item in stale if item.work is not None]
     for item in model_work:
-        about = "" if item.work.exact else "at most "
         lines.append(
-            f"model work: {item.name}: {about}{item.work.forward_tokens:,} tokens, {_size(item.work.disk_bytes)} of logits"
+            f"model work: {item.name}: at most {item.work.forward_tokens:,} tokens, {_size(item.work.disk_bytes)} of logits"
         )
     tokens = sum(item.work.forward_tokens for item in model_work)
     size = sum(item.work.disk_bytes for item in model_work)
-    lines.append(f"model work in all: {tokens:,} tokens, {_size(size)} of logits" if model_work else "model work: none")
+    lines.append(f"model work in all: at most {tokens:,} tokens, {_size(size)} of logits" if model_work else "model work: none")
     return lines
 
 

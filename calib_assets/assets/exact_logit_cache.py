@@ -136,27 +136,20 @@ def _result(cache: LogitCache, model: LanguageModel, context, answers: list[str]
 
 
 def expected_work(context: Context, cell: Cell) -> Work:
-    """Model work of one cache, for the plan.
+    """Model work of one cache, at the most, without tokenizing anything (a plan must be quick).
 
-    Exact where the model has been converted before (its tokenizer is then at hand); else an upper bound: every proper
-    beginning of an answer's text may be a context, and the vocabulary may be the largest in use.
+    Every proper beginning of an answer's text may be a context, which is exact where each character is a token, as in
+    the digit tasks. The vocabulary is the model's, or the largest in use while the model has not been prepared.
     """
     row, task = context.study.model(cell[0]), context.study.task(cell[1])
-    answers, model = spelled_answers(row, task), None
-    vocabulary, contexts = LARGEST_VOCABULARY, len({text[:size] for text in answers for size in range(len(text))})
-    if task.terminated:
-        contexts += len(answers)
-    prompt_tokens = max(len(task.prompt), len(task.completion))
-    if isinstance(row.source, MarkovSource) or is_prepared(source_of(row), context.store.root / CACHE_ROOT):
-        model = context.tools["language_models"].open(row, context.store.root, task.answer_prefix)
-        vocabulary, place = model.vocab_size, model.tokenization.context(task.prompt, task.completion)
-        prompt_tokens = len(place.ids)
-        if task.tokenizations == "canonical":
-            contexts = int(canonical_trie(model, place, answers, task.terminated).internal.size)
+    answers, vocabulary = spelled_answers(row, task), LARGEST_VOCABULARY
+    contexts = len({text[:size] for text in answers for size in range(len(text))}) + task.terminated * len(answers)
     if task.tokenizations == "all":
         contexts = task.max_nodes
-    exact = model is not None and task.tokenizations == "canonical"
-    return Work(prompt_tokens + contexts, contexts * vocabulary * ITEM_BYTES[row.dtype], exact)
+    if isinstance(row.source, MarkovSource) or is_prepared(source_of(row), context.store.root / CACHE_ROOT):
+        vocabulary = context.tools["language_models"].open(row, context.store.root).vocab_size
+    prompt = max(len(task.prompt), len(task.completion))
+    return Work(prompt + contexts, contexts * vocabulary * ITEM_BYTES[row.dtype])
 
 
 def scoring_code(study, cell: Cell) -> list[object]:

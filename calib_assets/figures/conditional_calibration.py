@@ -43,9 +43,8 @@ def conditional_calibration(table: pl.DataFrame) -> Figure:
         rows = table.drop_nulls(column)
         finite = rows.filter(pl.col(column).is_finite())
         if rows.height > finite.height:
-            notes.append(
-                f"{rows.height - finite.height} infinite values of {label.split(' (')[0].lower()} not shown."
-            )
+            lost = rows.height - finite.height
+            notes.append(f"Infinite values of {label.split(' (')[0].lower()}, not drawn: {lost}.")
         ax.axhline(ideal, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         for place, depth in enumerate(depths):
             _strip(ax, place, finite.filter(pl.col("depth") == depth), column)

@@ -84,6 +84,6 @@ def temperature_tradeoff(
     if len(names) > 1:
         figure.legend(loc="outside right upper", handlelength=2.4)
     footnote(
-        figure, [f"{undefined} points have validity 0, where diversity is undefined." if undefined else ""]
+        figure, [f"Points of validity 0, where diversity is undefined: {undefined}." if undefined else ""]
     )
     return figure

@@ -175,7 +175,7 @@ def order_bound(theory_e3: pl.DataFrame) -> Figure:
     axes.set_title("Order: recall measured and Theorem E.3")
     figure.legend(loc="outside upper left", ncols=2)
     lost = tight.filter(pl.col("measured_best_recall").is_null()).height
-    footnote(figure, [f"{lost} precision floors are reached by no cutoff rule." if lost else ""])
+    footnote(figure, [f"Precision floors that no cutoff rule reaches: {lost}." if lost else ""])
     return figure
 
 

@@ -5,7 +5,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from calib_assets.figures.layout import LabelPlacer, empty_figure, footnote, log_axis, require
-from calib_assets.figures.style import GROUP_COLOURS, HALF, PAPER, themed
+from calib_assets.figures.style import GROUP_COLOURS, HALF, INK, MUTED, PAPER, themed
 from calib_assets.figures.text import prefix_label, share, visible
 from calib_assets.metrics.conditional_mass import frequent_valid
 
@@ -61,7 +61,7 @@ def token_distribution(
             alpha=0.55 if group == "invalid" else 1.0,
             zorder=2 if group == "invalid" else 3,
             gid=f"group-{group}",
-            label=f"{group} ({all_of_it.height:,} tokens, {share(float(all_of_it['probability'].sum()))})",
+            label=f"{group} ({all_of_it.height:,}; {share(float(all_of_it['probability'].sum()))})",
             rasterized=part.height > 400,
         )
     if not drawn.is_empty():
@@ -72,10 +72,10 @@ def token_distribution(
     _label_tokens(LabelPlacer(axes, angle=40), drawn, labels)
     axes.set_title(f"Next token {prefix_label(tokens['prefix'][0])}")
     axes.legend(
-        loc="lower left", title="group (tokens shown, their mass)", handletextpad=0.3, alignment="left"
+        loc="lower left", title="group (tokens in the table; their mass)", handletextpad=0.3, alignment="left"
     )
     hidden = tokens.height - drawn.height
-    footnote(figure, [f"{hidden:,} tokens of probability 0 are not shown." if hidden else ""])
+    footnote(figure, [f"Tokens of probability 0, not drawn: {hidden:,}." if hidden else ""])
     return figure
 
 
@@ -100,6 +100,6 @@ def _label_tokens(placer: LabelPlacer, drawn: pl.DataFrame, labels: int) -> None
         if len(written) >= labels or row["rank"] in written:
             continue
         if placer.place(
-            row["rank"], row["probability"], visible(row["text"], 16), GROUP_COLOURS[row["group"]]
+            row["rank"], row["probability"], visible(row["text"], 16), INK if row["is_valid"] else MUTED
         ):
             written.add(row["rank"])

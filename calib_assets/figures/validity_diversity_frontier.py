@@ -81,7 +81,7 @@ def validity_diversity_frontier(
     rule_legend(figure, frontier["rule"], [ideal, floor] if floors else [ideal])
     undefined = frontier["diversity"].null_count()
     footnote(
-        figure, [f"{undefined} points have validity 0, where diversity is undefined." if undefined else ""]
+        figure, [f"Points of validity 0, where diversity is undefined: {undefined}." if undefined else ""]
     )
     return figure
 

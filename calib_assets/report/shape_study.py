@@ -63,7 +63,8 @@ def partition_section(
         else:
             frame, columns = made
             items.append(ReportTable.from_frame(frame, columns, limit=60, **common))
-    items += [Missing(provenance[name].asset if name in provenance else name, partition) for name in absent]
+    assets = dict.fromkeys(provenance[name].asset if name in provenance else name for name in absent)
+    items += [Missing(asset, partition) for asset in assets]
     return ReportSection(id=slug(model, task), title=task, items=tuple(items))
 
 

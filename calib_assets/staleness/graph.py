@@ -22,12 +22,10 @@ class Work:
     Attributes:
         forward_tokens: Tokens that will pass through the model, at the most.
         disk_bytes: Bytes that will be written, at the most.
-        exact: False while this is an upper bound from the text alone (no tokenizer loaded yet).
     """
 
     forward_tokens: int
     disk_bytes: int
-    exact: bool = False
 
 
 @dataclass(frozen=True)

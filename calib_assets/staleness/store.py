@@ -114,16 +114,26 @@ class ArtifactStore:
         """
         return pl.read_parquet(io.BytesIO(self.read(asset, cell, f"{name}.parquet")))
 
+    def require(self, asset: str, cell: Cell) -> Manifest:
+        """Manifest of the result in use.
+
+        Raises:
+            ArtifactError: If there is none, with the remedy.
+        """
+        manifest = self.current(asset, cell)
+        if manifest is None:
+            place = f"{asset}[{'|'.join(cell)}]" if cell else asset
+            raise ArtifactError(f"{place} has no result in {self.root}; materialize it first (`calib-assets refresh`)")
+        return manifest
+
     def read(self, asset: str, cell: Cell, name: str) -> bytes:
         """One file of the result in use, its checksum compared.
 
         Raises:
             ArtifactError: As :meth:`table`.
         """
-        manifest = self.current(asset, cell)
+        manifest = self.require(asset, cell)
         place = f"{asset}[{'|'.join(cell)}]"
-        if manifest is None:
-            raise ArtifactError(f"{place} has no result in {self.root}; materialize it first (`calib-assets refresh`)")
         if name not in manifest.files:
             raise ArtifactError(f"{place} has no file {name!r}; it has {', '.join(sorted(manifest.files))}")
         path = self.folder(asset, cell, manifest.fingerprint) / name

@@ -1,5 +1,7 @@
 """Retained sets and probabilities of every rule that transformers has, against its own warpers in float64."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -91,6 +93,24 @@ def test_tokens_outside_the_support_are_never_retained(oracle, name, data, logit
     alone, _ = filtered(RULES[name](parameter), logits[np.isfinite(logits)], 1.0)
     assert not keeps[np.isinf(logits)].any()
     np.testing.assert_array_equal(keeps[np.isfinite(logits)], alone)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "expected"),
+    [
+        ("top_p", 0.5, [True, False, False]),  # the tail holds exactly 1 - p: dropped
+        ("top_p", 0.75, [True, False, True]),
+        ("min_p", 0.5, [True, True, True]),  # exactly p times the largest: kept
+        ("epsilon", 0.25, [True, True, True]),  # exactly eps: kept
+        ("typical_p", 0.5, [True, False, False]),  # mass exactly p: enough
+    ],
+)
+def test_a_statistic_exactly_on_the_threshold(oracle, name, parameter, expected):
+    # exp(-ln 2) is 0.5 in float64: the probabilities are exactly 1/2, 1/4, 1/4; the two deviations from the
+    # entropy, 3/2 ln 2, are then equal up to rounding, which puts the first token first.
+    logits = np.array([math.log(2), 0.0, 0.0])
+    keeps = RULES[name](parameter).retained(logits, 1.0)
+    assert keeps.tolist() == oracle.warp(name, parameter, logits, 1.0)[0].tolist() == expected
 
 
 def test_top_p_drops_the_lower_token_ids_of_a_tie_first(oracle):

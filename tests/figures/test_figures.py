@@ -177,7 +177,7 @@ def test_all_null_diversity_and_a_single_point(tables):
     figure = figures.validity_diversity_frontier(frontier)
     figures.png(figure, dpi=50)
     assert "validity is 0 throughout" in words(figure)
-    assert footnote(figure).startswith(f"{frontier.height} points have validity 0")
+    assert footnote(figure) == f"Points of validity 0, where diversity is undefined: {frontier.height}."
     single = tables["validity_diversity_frontier"].head(1)
     [line] = artists(figures.validity_diversity_frontier(single), f"rule-{single['rule'][0]}")
     assert len(line.get_xdata()) == 1 and line.get_marker() not in ("", "None", None)
@@ -255,7 +255,7 @@ def test_temperature_tradeoff_follows_temperature_and_counts_undefined_points(ta
     )
     for task in ("d-2", "d-3"):
         np.testing.assert_array_equal(xy(artists(figure, f"series-{task}")[0]), own)
-    assert "2 points have validity 0" in footnote(figure)
+    assert footnote(figure) == "Points of validity 0, where diversity is undefined: 2."
     assert "T=1" in words(figure)
 
 
@@ -333,7 +333,7 @@ def test_token_text_of_any_script_is_drawn_and_impossible_tokens_are_counted(tab
     )
     figure = figures.token_distribution(tokens, labels=30)
     assert b"PNG" in figures.png(figure, dpi=60)
-    assert footnote(figure) == "1 tokens of probability 0 are not shown."
+    assert footnote(figure) == "Tokens of probability 0, not drawn: 1."
 
 
 @given(st.text(max_size=60), st.integers(3, 40))
@@ -366,7 +366,7 @@ def test_calibration_dots_are_the_table_and_infinite_values_are_counted(tables):
     )
     figure = figures.conditional_calibration(spoiled)
     figures.png(figure, dpi=50)
-    assert footnote(figure) == "1 infinite values of shape divergence not shown."
+    assert footnote(figure) == "Infinite values of shape divergence, not drawn: 1."
     for column in ("order_auroc", "valid_mass", "shape_divergence", "effective_support"):
         dots = np.concatenate(
             [dot.get_offsets()[:, 1] for place in range(5) for dot in artists(figure, f"{column}-{place}")]
@@ -430,7 +430,7 @@ def test_bounds_and_measurements_are_the_table(tables):
     tight = e3.group_by("delta").agg(pl.col("bound").min()).sort("delta")
     np.testing.assert_allclose(artists(order, "bound")[0].get_ydata(), tight["bound"])
     np.testing.assert_allclose(artists(order, "recall_ceiling")[0].get_ydata(), tight["bound"] * 0.9)
-    assert footnote(order) == "1 precision floors are reached by no cutoff rule."
+    assert footnote(order) == "Precision floors that no cutoff rule reaches: 1."
 
 
 def test_chosen_configurations_by_brute_force_and_their_factors(tables):

