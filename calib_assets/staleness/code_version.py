@@ -9,6 +9,7 @@ changes exactly its users. Names are followed through the syntax tree (annotatio
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import inspect
 import textwrap
@@ -50,21 +51,29 @@ def code_parts(*roots: object) -> dict[str, str]:
     seen: set[int] = set()
     while pending:
         item = pending.pop()
-        if id(item) in seen:
-            continue
-        seen.add(id(item))
-        tree = _tree(item)
-        parts[_name(item)] = _short_hash(ast.unparse(_stripped(tree)))
-        for name, value in _reached(item, tree):
-            value = inspect.unwrap(value) if callable(value) else value  # lru_cache and the like
-            if isinstance(value, types.FunctionType | type):
-                if _in_project(value):
-                    pending.append(value)
-            else:
-                constant = _constant(value, pending)
-                if constant is not None:
-                    parts[f"{_name(item)}:{name}"] = _short_hash(constant)
+        if id(item) not in seen:
+            seen.add(id(item))
+            own, reached = _expanded(item)
+            parts |= own
+            pending += reached
     return parts
+
+
+@functools.cache
+def _expanded(item: object) -> tuple[dict[str, str], tuple[object, ...]]:
+    """Parts of one function or class itself, and the project code that it names. Assets share most of what they reach."""
+    tree, reached = _tree(item), []
+    parts = {_name(item): _short_hash(ast.unparse(_stripped(tree)))}
+    for name, value in _reached(item, tree):
+        value = inspect.unwrap(value) if callable(value) else value  # lru_cache and the like
+        if isinstance(value, types.FunctionType | type):
+            if _in_project(value):
+                reached.append(value)
+        else:
+            constant = _constant(value, reached)
+            if constant is not None:
+                parts[f"{_name(item)}:{name}"] = _short_hash(constant)
+    return parts, tuple(reached)
 
 
 def _tree(item: object) -> ast.AST:

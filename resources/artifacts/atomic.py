@@ -38,7 +38,7 @@ class DiskSpaceError(OSError):
 
 @contextmanager
 def explain_full_disk(what: str | Path) -> Iterator[None]:
-    """Turn "no space left", "file too large", "quota exceeded" into a :class:`DiskSpaceError` with a remedy."""
+    """Turn "no space left", "file too large" and "quota exceeded" into a :class:`DiskSpaceError`."""
     try:
         yield
     except OSError as error:
@@ -77,8 +77,7 @@ def fsync_directory(directory: str | Path) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a temporary sibling for writing; on success it durably takes the name ``path``, else it is
-    removed.
+    """Open a temporary sibling for writing; on success it durably becomes ``path``, else it is removed.
 
     >>> import tempfile; folder = Path(tempfile.mkdtemp())
     >>> with replacing(folder / "a.bin") as file:

@@ -57,8 +57,7 @@ def build_logit_cache(
     Args:
         path: Directory of the cache; its parent holds the staging directory.
         trie: Its internal nodes are the rows.
-        score: ``score(rows)`` yields ``(row indices, float32 logits)`` blocks that cover ``rows`` once, in
-            any order.
+        score: ``score(rows)`` yields ``(rows, float32 logits)`` that cover ``rows`` once, in any order.
         dtype: The model's dtype; values must be representable in it.
         vocab_size: Width of a row.
         context_ids: Context of the trie, kept in the manifest.
@@ -73,8 +72,7 @@ def build_logit_cache(
 
     Raises:
         DiskSpaceError: Before starting, if the disk has not enough room (needed, free, remedy); while
-            writing, if
-            it fills up. Finished shards stay and a rerun continues.
+            writing, if it fills up. Finished shards stay and a rerun continues.
         ValueError: If ``score`` leaves a row out, or a value is NaN, +inf or not representable.
     """
     path = Path(path)
@@ -160,7 +158,7 @@ def _take_back(path: Path, staging: Path, fingerprint: str) -> None:
 
 
 def _sound_shards(staging: Path, plan: dict, ranges: list[tuple[int, int]]) -> dict[int, dict]:
-    """Entered shards of the same plan whose bytes have the entered checksum, by number; the rest is deleted."""
+    """Entered shards of this plan with the entered checksum, by number; all other files are deleted."""
     shards = {}
     for name in (
         _PROGRESS,

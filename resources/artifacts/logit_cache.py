@@ -4,8 +4,7 @@ Layout of the directory (written by :mod:`.cache_builder`)::
 
     manifest.json                 fingerprint, dtype, vocabulary, context, checksums, row ranges; written last
     nodes.parquet                 one row per trie node, and the position of its logits (null at leaves)
-    shard-00000.safetensors …     logits in the model's own dtype; shard s holds positions rows[0] .. rows[1]
-    - 1
+    shard-00000.safetensors …     logits in the model's own dtype, of the positions rows[0] .. rows[1] - 1
 
 Rows are stored in the order in which they were computed (depth first), which ``nodes.parquet`` maps back to
 ``trie.internal``; the reader hides it.
@@ -74,8 +73,7 @@ class LogitCache:
 
         Raises:
             ArtifactError: No finished cache there, or a truncated, missing or changed file: names the file,
-                what
-                was stored, what was found, and the remedy.
+                what was stored, what was found, and the remedy.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -95,8 +93,7 @@ class LogitCache:
             if difference := fault(file, entry, how):
                 raise ArtifactError(file, *difference, _REMEDY)
 
-    # -- what it is
-    # -----------------------------------------------------------------------------------------------
+    # -- what it is -----------------------------------------------------------------------------------------
 
     @property
     def fingerprint(self) -> str:
@@ -132,7 +129,7 @@ class LogitCache:
 
     @cached_property
     def content_digest(self) -> str:
-        """SHA-256 of what the cache says (nodes, logits, context) without the fingerprint: its data version."""
+        """SHA-256 of nodes, logits and context, but not of the fingerprint: the data version."""
         content = {key: value for key, value in self.manifest.items() if key != "fingerprint"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -150,8 +147,7 @@ class LogitCache:
         """Stored position of each row."""
         return self._nodes.sort("node")["position"].drop_nulls().to_numpy()
 
-    # -- logits
-    # ---------------------------------------------------------------------------------------------------
+    # -- logits ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return self.manifest["n_rows"]

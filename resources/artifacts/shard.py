@@ -23,8 +23,7 @@ def narrow(logits: Float[np.ndarray, "rows vocab"], dtype: str) -> np.ndarray:
 
     Raises:
         ValueError: If a value is NaN or +inf, or is not representable in ``dtype`` (then it is not what the
-            model
-            computed, or the dtype is wrong).
+            model computed, or the dtype is wrong).
 
     >>> narrow(np.array([[1.5, -2.0]], np.float32), "bfloat16").tolist()
     [[16320, 49152]]

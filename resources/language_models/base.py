@@ -1,5 +1,4 @@
-"""The two interfaces that a language model offers: text to tokens (:class:`Tokenization`) and tokens to
-logits.
+"""The two interfaces that a language model offers: text to tokens, and tokens to logits.
 
 Nothing here imports torch: an asset that is up to date asks only for an identity.
 """
@@ -27,8 +26,7 @@ class Context:
     """What the model is conditioned on.
 
     Attributes:
-        text: The rendered text (template, generation prompt, answer prefix), without a BOS that was added to
-            it.
+        text: The rendered text (template, generation prompt, answer prefix), without an added BOS.
         ids: Its token ids, with BOS; these go to the model.
     """
 
@@ -91,13 +89,11 @@ class Tokenization(ABC):
     def answer_ids(self, answer: str, context: Context) -> list[int]:
         """The canonical tokenization of ``answer`` after ``context``.
 
-        Canonical means what the tokenizer makes of the whole text; the context's own tokens must survive in
-        it.
+        Canonical: what the tokenizer makes of the whole text, in which the context's tokens must survive.
 
         Raises:
             TokenizationError: If the answer is empty, a token spans the end of the context, or the tokens do
-                not
-                spell the answer. The message names the answer, the tokens and the remedy.
+                not spell the answer. The message names the answer, the tokens and the remedy.
         """
         where = f"answer {answer!r}"
         if not answer:
@@ -193,8 +189,7 @@ class LanguageModel(ABC):
             context_ids: The context that the trie continues.
             trie: The valid sequences.
             rows: Which rows to compute (default: all). Neighbours in :func:`~.packing.depth_first_rows` order
-                share
-                most of their prefixes, so a part of that order is the cheapest part to ask for.
+                share most of their prefixes, so a part of that order is the cheapest part to ask for.
             progress: Called with (done, total) counts of rows.
 
         Yields:

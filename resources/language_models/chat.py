@@ -1,5 +1,4 @@
-"""Chat templates, rendered exactly as transformers' ``apply_chat_template`` renders them, without importing
-it.
+"""Chat templates, rendered exactly as transformers' ``apply_chat_template`` does, without importing it.
 
 Templates come with downloaded weights, so they run in Jinja's immutable sandbox.
 """
@@ -69,8 +68,7 @@ def render_chat(
         add_generation_prompt: End with the opening of an assistant turn.
         thinking: ``enable_thinking`` of the template; not passed when None.
         today: The date (ISO) that ``strftime_now`` gives. transformers gives the date of the call, with which
-            the
-            same study would have other contexts tomorrow; a fixed date is part of the model's identity
+            the same study would have other contexts tomorrow; a fixed date is part of the model's identity
             instead.
 
     Raises:

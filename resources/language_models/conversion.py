@@ -45,11 +45,9 @@ _log = logging.getLogger(__name__)
 
 
 def prepare_model(source: ModelSource, cache_dir: str | Path) -> Path:
-    """Return a directory with config.json, tokenizer.json and safetensors for ``source``; convert it if
-    needed.
+    """Return a directory with config.json, tokenizer.json and safetensors; convert a GGUF if needed.
 
-    Hub snapshots and local directories are used where they are; a GGUF is converted once and then found
-    again.
+    Hub snapshots and local directories are used where they are; a converted GGUF is found again.
 
     Args:
         source: Any source but a Markov chain.
@@ -125,9 +123,7 @@ def _convert(parts: tuple[Path, ...], name: str, target: Path, provenance: dict)
     """Convert one GGUF (maybe in parts) into ``target``, which must not exist; all or nothing."""
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     size = sum(part.stat().st_size for part in parts)
-    require_free_space(
-        target.parent, size
-    )  # for the joined file, if it comes in parts; the weights are checked below
+    require_free_space(target.parent, size)  # for a file joined from parts; _write_model asks for the weights
     partial.mkdir()
     try:
         with explain_full_disk(target):
@@ -168,7 +164,7 @@ def _convert(parts: tuple[Path, ...], name: str, target: Path, provenance: dict)
 
 
 def _write_model(gguf: Path, directory: Path) -> list[str]:
-    """Write config, tokenizer and float32 weights of ``gguf`` into ``directory``; return the manifest's notes."""
+    """Write config, tokenizer and float32 weights into ``directory``; return the manifest's notes."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -177,7 +173,9 @@ def _write_model(gguf: Path, directory: Path) -> list[str]:
             reader = read(str(gguf))
             field = reader.get_field("tokenizer.ggml.pre")
             pre = None if field is None else field.contents()
-            require_free_space(directory, sum(4 * int(t.n_elements) for t in reader.tensors) + _TOKENIZER_BYTES)
+            require_free_space(
+                directory, sum(4 * int(t.n_elements) for t in reader.tensors) + _TOKENIZER_BYTES
+            )
             where = {"gguf_file": gguf.name, "local_files_only": True}
             tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), **where)
             model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float32, **where)
@@ -187,8 +185,7 @@ def _write_model(gguf: Path, directory: Path) -> list[str]:
         found = f"{gguf.stat().st_size:,} bytes that cannot be read as GGUF ({type(error).__name__}: {error})"
         raise CorruptFileError(str(gguf), found, "install or download the file again") from error
     notes = _mend_pre_tokenizer(tokenizer, pre)
-    # transformers refuses to save a model that came from a GGUF, although its weights are plain float32 by
-    # now.
+    # transformers refuses to save a model that came from a GGUF, although its weights are plain float32 now.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -202,7 +199,7 @@ def _write_model(gguf: Path, directory: Path) -> list[str]:
 def _gguf_read_once() -> Iterator[Callable]:
     """Parse a GGUF's metadata once instead of once each for configuration, tokenizer and weights.
 
-    transformers 5.23 makes a new ``gguf.GGUFReader`` for each of them, and the reader takes seconds over a large
+    transformers 5.23 makes a new ``gguf.GGUFReader`` for each of them, which takes seconds over a large
     vocabulary. Inside this block the readers of one path are the same object.
     """
     import gguf
@@ -246,5 +243,5 @@ def _hub_snapshot(source: ModelSource) -> Path:
         raise SourceError(
             f"hub model {source.hub!r} at revision {source.revision!r}",
             f"not in the local hub cache, and the download failed ({type(error).__name__}: {reason})",
-            "check id, revision and network (gated models need HF_TOKEN), or download it elsewhere and give its path",
+            "check id, revision, network and HF_TOKEN, or download it elsewhere and use a path source",
         ) from error

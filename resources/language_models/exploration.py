@@ -1,5 +1,4 @@
-"""``tokenizations: all``: every token sequence that spells a valid answer, best first, with a certified
-bound.
+"""``tokenizations: all``: every token sequence that spells a valid answer, best first, with a bound.
 
 The probability of an answer under a language model is the sum over all tokenizations of its text, of which
 there are exponentially many. Nodes (token prefixes that spell the beginning of an answer) are expanded in
@@ -52,13 +51,11 @@ class Spelling:
     Args:
         answers: UTF-8 bytes of each answer; index i is answer i.
         token_bytes: Bytes of each token, None or empty for tokens that spell nothing.
-        end_ids: Tokens that end an answer (``terminated: true``), or None where a complete answer ends by
-            itself.
+        end_ids: Tokens that end an answer (``terminated: true``), or None where answers end by themselves.
 
     Raises:
         TokenizationError: Empty or repeated answers; an answer that begins another one without a terminator;
-            an
-            answer that no token sequence spells.
+            an answer that no token sequence spells.
     """
 
     def __init__(
@@ -80,8 +77,7 @@ class Spelling:
             for size in range(len(answer) + 1):
                 self._below.setdefault(answer[:size], []).append(answer)
         self._steps: dict[bytes, list[tuple[int, bytes]]] = {}
-        # Longest prefixes first: when a state is reached, every later one already knows whether it can be
-        # completed.
+        # Longest prefixes first, so that every later state is already known to be completable or not.
         for state in sorted(self._below, key=len, reverse=True):
             self._steps[state] = list(self._offered(state))
         for answer, i in self._answers.items():
@@ -194,9 +190,8 @@ def explore(
             context_ids, np.array(grown.parent), np.array(grown.token), np.array(best)
         ):
             scored |= {best[place]: row for place, row in zip(index, logits, strict=True)}
-        for (
-            node
-        ) in best:  # in node order, whatever the order of the blocks: ties then never depend on pack sizes
+        # In node order, whatever the order of the blocks: ties then never depend on pack sizes.
+        for node in best:
             grown.expand(node, scored[node], spelling, frontier)
         rows |= scored if keep_logits else dict.fromkeys(best)
         if progress:

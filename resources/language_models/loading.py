@@ -27,8 +27,7 @@ class LoadedModels:
     """Models in memory by (content digest, dtype, device). All methods are safe to call from several threads.
 
     Attributes:
-        loads: Key of every load since the process began, in order: a run that was entirely up to date leaves
-            it empty.
+        loads: Key of every load since the process began; a run that was entirely up to date leaves it empty.
 
     >>> models = LoadedModels()
     >>> first, second = models.acquire(("a",), list), models.acquire(("a",), list)
@@ -49,7 +48,7 @@ class LoadedModels:
         return len(self._models)
 
     def acquire(self, key: tuple[str, ...], load: Callable[[], Any]) -> Loaded:
-        """The model under ``key``, by ``load()`` if it is not there yet; idle others are dropped before that."""
+        """The model under ``key``, loaded if it is not there yet; idle others are dropped before that."""
         with self._lock:
             if key not in self._models:
                 for other in [k for k, loaded in self._models.items() if loaded.users == 0]:

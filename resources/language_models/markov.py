@@ -1,5 +1,4 @@
-"""A second real language model: an order-1 Markov chain over a small vocabulary, every answer of which is
-known.
+"""A second real language model: an order-1 Markov chain whose every answer is known.
 
 Next-token logits are ln P[last], exact in float32 up to rounding, with -inf where a transition is impossible.
 Tests of everything above the model use it: probabilities of sequences are products of table entries.
@@ -28,8 +27,7 @@ class CheckedChain:
 
     Raises:
         SourceError: If shapes differ from the number of tokens, a row is no distribution (to 1e-9), a token
-            is
-            empty or repeated, or an end id is not a token.
+            is empty or repeated, or an end id is not a token.
     """
 
     def __init__(self, chain: MarkovChain):

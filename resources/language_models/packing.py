@@ -40,8 +40,7 @@ class Pack:
 def depth_first(
     parent: Int[np.ndarray, "nodes"], wanted: Int[np.ndarray, "wanted"]
 ) -> tuple[Int[np.ndarray, "closure"], Int[np.ndarray, "nodes"]]:
-    """Wanted nodes and their ancestors without the root, in depth-first order, and the depth of every such
-    node.
+    """Wanted nodes and their ancestors without the root, depth first; and the depth of each of these.
 
     >>> parent = np.array([-1, 0, 0, 1, 2, 2])
     >>> depth_first(parent, np.array([4, 1]))[0].tolist()

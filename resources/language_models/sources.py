@@ -139,7 +139,7 @@ def resolve(source: ModelSource) -> ResolvedSource:
 
 
 def _recorded_sha256(source: ModelSource) -> dict[str, str]:
-    """The hashes that the installer recorded (RECORD: urlsafe base64 without padding), in hex by file name."""
+    """The installer's hashes (RECORD: urlsafe base64 without padding), in hex by file name."""
     import base64
 
     return {

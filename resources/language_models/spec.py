@@ -117,8 +117,7 @@ class ModelSettings:
         bos: ``"auto"``: exactly one BOS where the tokenizer adds one by itself; ``"always"``: exactly one
             for every model; ``"never"``: none is added. One that the template writes itself always counts.
         parity: ``"canopy"`` reproduces the released pipeline of Paper B, which tokenized the rendered
-            template
-            with special tokens and so gave the models a second BOS.
+            template with special tokens and so gave the models a second BOS.
         today: The date (ISO) that templates see which print one, so that contexts do not change overnight.
     """
 

@@ -37,8 +37,7 @@ class TokenizerView(Tokenization):
 
     Args:
         directory: Holds tokenizer.json, and where the model has them tokenizer_config.json,
-            chat_template.jinja,
-            config.json, generation_config.json.
+            chat_template.jinja, config.json, generation_config.json.
         settings: Template, BOS policy, parity, prefix.
 
     Raises:
@@ -64,8 +63,7 @@ class TokenizerView(Tokenization):
         self._config = _read_json(self.directory / "tokenizer_config.json")
         self.template = self._choose_template()
 
-    # -- special tokens
-    # -------------------------------------------------------------------------------------------
+    # -- special tokens -------------------------------------------------------------------------------------
 
     @cached_property
     def special_tokens(self) -> dict[str, str]:
@@ -104,8 +102,7 @@ class TokenizerView(Tokenization):
     def vocab_size(self) -> int:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
-    # -- context
-    # --------------------------------------------------------------------------------------------------
+    # -- context --------------------------------------------------------------------------------------------
 
     def _choose_template(self) -> str | None:
         wanted = self.settings.chat_template
@@ -166,8 +163,7 @@ class TokenizerView(Tokenization):
         ids = self._tokenizer.encode(context.text + text, add_special_tokens=False).ids
         return [*self._bos_before(ids), *ids]
 
-    # -- bytes
-    # ----------------------------------------------------------------------------------------------------
+    # -- bytes ----------------------------------------------------------------------------------------------
 
     @cached_property
     def _kind(self) -> str:

@@ -57,8 +57,7 @@ class TransformersModel(LanguageModel):
         self.cache_dir, self.pack_nodes, self.tree = Path(cache_dir), pack_nodes, tree
         self._device, self._loaded = device, None
 
-    # -- without weights
-    # ------------------------------------------------------------------------------------------
+    # -- without weights ------------------------------------------------------------------------------------
 
     def identity(self) -> dict[str, Any]:
         settings = {
@@ -96,8 +95,7 @@ class TransformersModel(LanguageModel):
     def dtype(self) -> str:
         return self.settings.dtype
 
-    # -- with weights
-    # ---------------------------------------------------------------------------------------------
+    # -- with weights ---------------------------------------------------------------------------------------
 
     @property
     def loaded(self) -> Loaded:
@@ -160,7 +158,9 @@ class TransformersModel(LanguageModel):
                     if progress:
                         progress(done, len(wanted))
                     yield pack.index, block
-        except _NoTreeMask as refusal:  # raised by the first pack of a model at most, so nothing is given twice
+        except (
+            _NoTreeMask
+        ) as refusal:  # raised by the first pack of a model at most, so nothing is given twice
             self.loaded.notes["no_tree"] = str(refusal)
             rest = np.setdiff1d(np.arange(len(wanted)), at_root)
             for index, logits in self._plain(context_ids, parent, token, wanted[rest], progress):

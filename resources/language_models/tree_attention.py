@@ -60,7 +60,7 @@ def prefill(model, context_ids: Sequence[int]) -> PromptStates:
 
 
 def _masks(model, n_context: int, pack: Pack) -> torch.Tensor | dict[str, torch.Tensor]:
-    """Attention mask of a pack, ``[1, 1, nodes, context + nodes]``; one for each layer type if they differ."""
+    """Mask of a pack, ``[1, 1, nodes, context + nodes]``; one for each layer type if they differ."""
     config = model.config.get_text_config()
     context = np.ones((len(pack.nodes), n_context), bool)
     full = np.concatenate([context, pack.sees], axis=1)

@@ -6,7 +6,6 @@ import pytest
 
 import dagster as dg
 from calib_assets.assets import GRAPH
-from calib_assets.staleness.graph import axis_values
 from calib_assets.staleness.planner import plan
 from jobs.runner import ensure_partitions
 
@@ -37,13 +36,9 @@ def test_unchanged_study_runs_nothing(workplace, instance):
 
 def test_blind_materialize_all_is_all_hits(workplace, instance):
     ensure_partitions(workplace.view(), instance)
-    for job in ("refresh_model_task", "refresh_model", "refresh_study"):
-        definition = workplace.defs.resolve_job_def(job)
-        keys = [None] if job == "refresh_study" else (
-            sorted(ALL_CELLS) if job == "refresh_model_task" else axis_values(workplace.view().study)["model"]
-        )
+    for job, keys in (("refresh_model_task", sorted(ALL_CELLS)), ("refresh_study", [None])):
         for key in keys:
-            result = definition.execute_in_process(instance=instance, partition_key=key)
+            result = workplace.defs.resolve_job_def(job).execute_in_process(instance=instance, partition_key=key)
             tags = [
                 event.step_materialization_data.materialization.tags["calib/cache"]
                 for event in result.get_asset_materialization_events()
@@ -189,3 +184,18 @@ def test_partition_mapping_agrees_with_dagster(workplace, instance):
                         "|".join(cell) or None, dg.AssetKey(dep), dg.AssetKey(key)
                     )
                     assert ours[dep] == {str(name) for name in parents.partitions_subset.get_partition_keys()}, (key, dep)
+
+
+def test_a_rule_that_the_grid_does_not_name_is_no_part_of_the_sweep(workplace):
+    from calib_assets.decoding import RULES
+    from calib_assets.staleness.identity import identity
+
+    def rules_in_identity():
+        names = identity(workplace.view(), "decoding_sweep", ("alpha", "digits"))["code"]
+        classes = {rule.__module__ + "." + rule.__qualname__: rule.name for rule in RULES.values()}
+        return {classes[name] for name in names if name in classes}
+
+    # `Unrestricted` is also used by name, for the probabilities of sequences.
+    assert rules_in_identity() == {"unrestricted", "top_p", "top_k", "oracle_cutoff", "validity_oracle"}
+    workplace.edit(lambda study: study["decoding"]["rules"].update(min_p=[0.1]))
+    assert "min_p" in rules_in_identity()

@@ -140,3 +140,9 @@ def test_eta_rounds_its_parameter_as_the_warper_does(oracle):
     )
     assert RULES["epsilon"](eps).retained(logits, 1.0).tolist() == [True, True]
     assert RULES["eta"](eps).retained(logits, 1.0).tolist() == [True, False]
+
+
+def test_a_probability_of_zero_ends_the_set_of_top_h_as_in_the_warper(oracle):
+    logits = np.array([0.0, -2000.0, 0.0])
+    expected, _ = oracle.warp("top_h", 1.0, logits, 1.0)
+    assert RULES["top_h"](1.0).retained(logits, 1.0).tolist() == expected.tolist() == [True, False, True]

@@ -154,6 +154,12 @@ def test_sharpness_inverts_the_local_validity(v, epsilon, extra):
             assert float(1 - g) == pytest.approx(epsilon, rel=1e-9)
 
 
+def test_steps_multiply():
+    for bound in (diversity_bound_f4, lambda v, e: diversity_bound_finite_vocabulary(v, e, 30)):
+        one, other = bound(np.array([4]), 0.2), bound(np.array([9]), 0.2)
+        assert bound(np.array([4, 9, 1, 4, 4]), 0.2) == pytest.approx(one**3 * other)
+
+
 def test_a_large_vocabulary_leaves_the_theorem_as_it_was():
     assert finite_vocabulary_sharpness(10, 0.3, 49_152) == pytest.approx(-math.log(0.3), rel=1e-12)
     # ... until the temperature spreads the mass over the whole vocabulary: 0.9998 is uniform's invalid mass.

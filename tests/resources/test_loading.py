@@ -9,13 +9,18 @@ from resources.language_models.loading import LoadedModels
 
 
 def handle(directory, **settings):
-    return TransformersModel(ModelSource(path=directory), ModelSettings(**settings), cache_dir=directory / "c", device="cpu")
+    return TransformersModel(
+        ModelSource(path=directory), ModelSettings(**settings), cache_dir=directory / "c", device="cpu"
+    )
 
 
 def test_two_handles_of_one_model_load_once(tiny):
     release_models()
     before = len(MODELS.loads)
-    with handle(tiny("llama"), name="one") as first, handle(tiny("llama"), name="two", bos="always") as second:
+    with (
+        handle(tiny("llama"), name="one") as first,
+        handle(tiny("llama"), name="two", bos="always") as second,
+    ):
         first.next_logits([0, 5])
         assert second.loaded.model is first.loaded.model
     with handle(tiny("llama")) as third:  # after both closed: still in memory
@@ -59,13 +64,20 @@ def test_a_model_in_use_is_never_dropped():
     assert models.acquire(("a",), object) is used
 
 
-@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"system_prompt": "Be brief."}, {"bos": "never"}, {"today": "2025-01-01"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"dtype": "bfloat16"}, {"system_prompt": "Be brief."}, {"bos": "never"}, {"today": "2025-01-01"}],
+)
 def test_identity_holds_every_setting_and_no_circumstance(tiny, tmp_path, change):
     directory = tiny("llama")
     plain = handle(directory).identity()
     assert handle(directory, **change).identity() != plain
     elsewhere = TransformersModel(
-        ModelSource(path=directory), ModelSettings(name="other"), cache_dir=tmp_path, device="meta", pack_nodes=3
+        ModelSource(path=directory),
+        ModelSettings(name="other"),
+        cache_dir=tmp_path,
+        device="meta",
+        pack_nodes=3,
     )
     assert elsewhere.identity() == plain
 

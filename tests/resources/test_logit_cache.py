@@ -59,7 +59,12 @@ def test_every_row_is_what_the_model_said(chain, tmp_path):
     np.testing.assert_array_equal(cache[-1], cache[ROWS - 1])
     np.testing.assert_array_equal(np.stack(list(cache)), np.stack([cache[row] for row in range(ROWS)]))
     assert cache.trie.to_frame().equals(TRIE.to_frame())
-    assert (cache.context_ids, cache.dtype, cache.vocab_size, cache.attributes) == ([2], "float32", 6, {"bound": 0.5})
+    assert (cache.context_ids, cache.dtype, cache.vocab_size, cache.attributes) == (
+        [2],
+        "float32",
+        6,
+        {"bound": 0.5},
+    )
     with pytest.raises(IndexError):
         cache[ROWS]
 
@@ -68,7 +73,9 @@ def test_shards_are_safetensors_files(chain, tmp_path):
     from safetensors.numpy import load_file
 
     cache = build(tmp_path / "cache", MarkovModel(chain))
-    stored = np.concatenate([load_file(cache.path / shard["file"])["logits"] for shard in cache.manifest["shards"]])
+    stored = np.concatenate(
+        [load_file(cache.path / shard["file"])["logits"] for shard in cache.manifest["shards"]]
+    )
     np.testing.assert_array_equal(stored[cache._position], np.stack(list(cache)))
 
 
@@ -144,7 +151,9 @@ def test_a_damaged_shard_is_named_and_only_it_is_computed_again(chain, tmp_path,
     path = build(tmp_path / "cache", MarkovModel(chain)).path
     whole = content(path)
     damage(path / "shard-00002.safetensors", how)
-    with pytest.raises(ArtifactError, match=r"shard-00002\.safetensors: stored .*, found .*; remedy: run the asset again"):
+    with pytest.raises(
+        ArtifactError, match=r"shard-00002\.safetensors: stored .*, found .*; remedy: run the asset again"
+    ):
         LogitCache.open(path, verify="full")
     if how in ("truncated", "missing"):  # visible by size: opening says so, and building repairs
         with pytest.raises(ArtifactError, match="stored"):
@@ -185,7 +194,9 @@ def test_bad_logits_never_reach_the_disk(chain, tmp_path):
     with pytest.raises(ValueError, match=r"NaN or \+inf"):
         build_logit_cache(tmp_path / "c", TRIE, wrong, **common)
     with pytest.raises(ValueError, match=r"no logits for rows \[25\]"):
-        build_logit_cache(tmp_path / "c", TRIE, lambda rows: score(MarkovModel(chain))(rows[rows != 25]), **common)
+        build_logit_cache(
+            tmp_path / "c", TRIE, lambda rows: score(MarkovModel(chain))(rows[rows != 25]), **common
+        )
     assert not (tmp_path / "c").exists()
 
 
@@ -210,14 +221,14 @@ def rows_of(rows):
 def build(path):
     trie = PrefixTrie.from_sequences([[a, b] for a in range(11) for b in range(3)])
     order = np.arange(len(trie.internal))[::-1]
-    return build_logit_cache(path, trie, rows_of, dtype="float32", vocab_size=500, context_ids=[1], fingerprint="f",
-                             order=order, shard_bytes=6000)
+    return build_logit_cache(path, trie, rows_of, dtype="float32", vocab_size=500, context_ids=[1],
+                             fingerprint="f", order=order, shard_bytes=6000)
 
 """
 KILLED = (
     CHILD
     + r"""
-# Every state-changing call is counted; at the chosen one the process dies, for a write after half of its bytes.
+# Every state-changing call is counted; at the chosen one the process dies, in a write after half its bytes.
 countdown = 0
 def counted(function, halve=False):
     def call(*args, **kwargs):
@@ -270,9 +281,10 @@ for kill_at in range(1, calls + 1):
     assert not attempt(path, kill_at), kill_at
     assert not path.exists() or content(path) == whole, kill_at   # what is published is whole
     assert attempt(path, 10**6) and content(path) == whole, kill_at
-    assert not [name for name in os.listdir(folder) if "building" in name or name.endswith((".tmp", ".old"))], kill_at
+    left = [name for name in os.listdir(folder) if "building" in name or name.endswith((".tmp", ".old"))]
+    assert not left, (kill_at, left)
 deaths = {}
-for step in (5, 9, 13):   # the same build dies again and again; a shard is finished every few calls, so it ends
+for step in (5, 9, 13):   # the same build dies again and again, and still ends
     path = folder / f"again-{step}"
     while not attempt(path, step + deaths.get(step, 0) // 8):
         deaths[step] = deaths.get(step, 0) + 1
@@ -296,10 +308,13 @@ def test_kill_9_at_every_write_sync_and_rename_leaves_a_resumable_build(tmp_path
 
 def test_full_disk_while_writing_is_explained_and_resumable(tmp_path):
     limited = CHILD + (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
+        "from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit\n"
+        "setrlimit(RLIMIT_FSIZE, (int(sys.argv[2]), RLIM_INFINITY))\n"
         "build(sys.argv[1])"
     )
-    result = run(limited, tmp_path / "cache", 5000)  # no file may grow beyond: the first shard cannot be written
+    result = run(
+        limited, tmp_path / "cache", 5000
+    )  # no file may grow beyond: the first shard cannot be written
     assert result.returncode == 1
     assert "DiskSpaceError" in result.stderr and "remedy: free disk space" in result.stderr
     (staging,) = tmp_path.glob(".cache.building-*")

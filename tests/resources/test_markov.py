@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from calib_assets.decoding import PrefixTrie
-from resources.language_models import CorruptFileError, MarkovModel, ModelSource, SourceError, TokenizationError, open_model
+from resources.language_models import (
+    CorruptFileError,
+    MarkovModel,
+    ModelSource,
+    SourceError,
+    TokenizationError,
+    open_model,
+)
 from resources.language_models.sources import content_digest
 
 

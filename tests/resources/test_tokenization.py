@@ -4,18 +4,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.language_models import CorruptFileError, ModelError, ModelSettings, SourceError, TokenizationError
+from resources.language_models import (
+    CorruptFileError,
+    ModelError,
+    ModelSettings,
+    SourceError,
+    TokenizationError,
+)
 from resources.language_models.chat import render_chat
 from resources.language_models.tokenization import TokenizerView
 
-TEMPLATES = {  # of the kinds found in the wild: trimmed blocks, macros, generation blocks, errors, thinking, tojson
-    "plain": "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}<end>\n{% endfor %}"
-    "{% if add_generation_prompt %}[assistant]{% endif %}",
-    "blocks": "{%- for message in messages %}\n    {%- if message.role == 'user' %}\n        {{- '<u>' + message.content }}\n"
-    "    {%- else %}\n        {% generation %}{{- message.content }}{% endgeneration %}\n    {%- endif %}\n{%- endfor %}"
-    "{%- if add_generation_prompt %}<a>{% if enable_thinking is defined and not enable_thinking %}<nothink>{% endif %}{% endif %}",
-    "functions": "{% set ns = namespace(n=0) %}{% for m in messages %}{% if m.role == 'system' %}{% continue %}{% endif %}"
-    "{% set ns.n = ns.n + 1 %}{{ ns.n }}{{ m | tojson }}{% endfor %}{{ eos_token }}{{ dict(a=1).a }}",
+# Of the kinds found in the wild: trimmed blocks, loop controls, generation blocks, namespaces, thinking, tojson.
+TEMPLATES = {
+    "plain": """{{ bos_token }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}<end>
+{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}""",
+    "blocks": """{%- for message in messages %}
+    {%- if message.role == 'user' %}
+        {{- '<u>' + message.content }}
+    {%- else %}
+        {% generation %}{{- message.content }}{% endgeneration %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<a>' }}
+    {%- if enable_thinking is defined and not enable_thinking %}<nothink>{% endif %}
+{% endif %}""",
+    "functions": """{% set ns = namespace(n=0) %}
+{% for m in messages %}
+    {% if m.role == 'system' %}{% continue %}{% endif %}
+    {% set ns.n = ns.n + 1 %}
+{{ ns.n }}{{ m | tojson }}
+{% endfor %}{{ eos_token }}{{ dict(a=1).a }}""",
 }
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hé <b> \n"}]
 
@@ -35,7 +54,7 @@ def view(tokenizer_directory):
     return make
 
 
-# -- templates ----------------------------------------------------------------------------------------------------
+# -- templates ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -47,7 +66,11 @@ def test_rendering_equals_transformers(tokenizer_directory, template, thinking):
     extra = {} if thinking is None else {"enable_thinking": thinking}
     for generation_prompt in (True, False):
         expected = tokenizer.apply_chat_template(
-            MESSAGES, chat_template=TEMPLATES[template], tokenize=False, add_generation_prompt=generation_prompt, **extra
+            MESSAGES,
+            chat_template=TEMPLATES[template],
+            tokenize=False,
+            add_generation_prompt=generation_prompt,
+            **extra,
         )
         tokens = tokenizer.special_tokens_map
         found = render_chat(
@@ -67,7 +90,9 @@ def test_smollm2_contexts_equal_transformers(smollm2):
         messages.append({"role": "user", "content": prompt})
         expected = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
         assert view.context_ids(prompt) == expected
-        assert view.context(prompt).text == tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        assert view.context(prompt).text == tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
     assert view.end_ids == (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
 
 
@@ -80,7 +105,9 @@ def test_templates_see_a_fixed_date():
 def test_templates_run_in_a_sandbox_and_their_refusals_are_explained():
     with pytest.raises(ModelError, match="chat template: SecurityError"):
         render_chat("{{ messages.append(1) }}", [], {})
-    with pytest.raises(ModelError, match=r"TemplateError: no system role; remedy: correct chat_template, or drop"):
+    with pytest.raises(
+        ModelError, match=r"TemplateError: no system role; remedy: correct chat_template, or drop"
+    ):
         render_chat("{{ raise_exception('no system role') }}", [], {})
 
 
@@ -90,12 +117,18 @@ def test_which_template_is_used(view, tokenizer_directory):
     assert view(variant="base").render("Hi") == "Hi"
     assert view(chat_template="none", answer_prefix=" A:").render("Hi") == "Hi A:"
     assert view(chat_template="<{{ messages[0].content }}>", variant="base").render("Hi") == "<Hi>"
-    assert view(system_prompt="S", answer_prefix="x").render("Hi") == "<s>[system]S<end>[user]Hi<end>[assistant]x"
-    with pytest.raises(SourceError, match=r"field chat_template: the tokenizer has no chat template; remedy: set variant: base"):
+    assert (
+        view(system_prompt="S", answer_prefix="x").render("Hi")
+        == "<s>[system]S<end>[user]Hi<end>[assistant]x"
+    )
+    with pytest.raises(
+        SourceError,
+        match=r"field chat_template: the tokenizer has no chat template; remedy: set variant: base",
+    ):
         TokenizerView(tokenizer_directory("byte_level", True, template=None), ModelSettings())
 
 
-# -- BOS ----------------------------------------------------------------------------------------------------------
+# -- BOS ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -121,7 +154,7 @@ def test_number_of_bos(view, kind, adds_bos, template, bos, parity, expected):
     assert made.answer_ids("0", context)  # answers are found behind the same BOS
 
 
-# -- answers ------------------------------------------------------------------------------------------------------
+# -- answers ------------------------------------------------------------------------------------------------
 
 
 def test_answers_are_canonical_and_decode_to_themselves(view, kind):
@@ -136,7 +169,11 @@ def test_answers_are_canonical_and_decode_to_themselves(view, kind):
 @pytest.mark.parametrize(
     ("answer", "completion", "message"),
     [
-        ("b", "xa", r"answer 'b': its first characters merge with the end of the context: tokens \[\d+ 'ab'\]"),
+        (
+            "b",
+            "xa",
+            r"answer 'b': its first characters merge with the end of the context: tokens \[\d+ 'ab'\]",
+        ),
         ("<eos>", "x", r"answer '<eos>': tokens \[2 '<eos>'\] spell '<eos>'"),
         ("", "x", "answer '': empty text"),
     ],
@@ -156,11 +193,13 @@ def test_a_normalised_answer_is_refused(view, tokenizer_directory):
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.save(str(directory / "tokenizer.json"))
     made = TokenizerView(directory)
-    with pytest.raises(TokenizationError, match=r"answer 'ABC': tokens .* spell 'abc'; remedy: write it with characters"):
+    with pytest.raises(
+        TokenizationError, match=r"answer 'ABC': tokens .* spell 'abc'; remedy: write it with characters"
+    ):
         made.answer_ids("ABC", made.context("x"))
 
 
-# -- bytes --------------------------------------------------------------------------------------------------------
+# -- bytes --------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
@@ -203,7 +242,9 @@ def test_end_ids_hold_eos_and_end_of_turn(view):
 
 
 def test_unusable_tokenizer_files(tokenizer_directory, tmp_path):
-    with pytest.raises(SourceError, match=r"tokenizer\.json: missing; remedy: save the tokenizer with transformers"):
+    with pytest.raises(
+        SourceError, match=r"tokenizer\.json: missing; remedy: save the tokenizer with transformers"
+    ):
         TokenizerView(tmp_path)
     directory = tokenizer_directory("byte_level", True)
     (directory / "tokenizer_config.json").write_text("{")

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from calib_assets.decoding import PrefixTrie
-from resources.language_models import ModelError, ModelSettings, ModelSource, TransformersModel, release_models
+from resources.language_models import (
+    ModelError,
+    ModelSettings,
+    ModelSource,
+    TransformersModel,
+    release_models,
+)
 
 CONTEXT = [0, *range(20, 31)]  # longer than the sliding windows of the tiny models
 
@@ -30,7 +36,13 @@ def collected(model, context, trie, rows=None):
 
 
 def handle(directory, dtype="float32", **options):
-    return TransformersModel(ModelSource(path=directory), ModelSettings(dtype=dtype), cache_dir=directory / "c", device="cpu", **options)
+    return TransformersModel(
+        ModelSource(path=directory),
+        ModelSettings(dtype=dtype),
+        cache_dir=directory / "c",
+        device="cpu",
+        **options,
+    )
 
 
 @pytest.mark.parametrize("architecture", ["llama", "mistral", "qwen3", "gemma2", "gemma3"])
@@ -48,7 +60,11 @@ def test_tree_equals_one_forward_pass_a_node(tiny, architecture, n_context):
 @pytest.mark.parametrize("architecture", ["bloom", "mamba"])
 def test_models_that_take_no_tree_mask_fall_back_and_say_so(tiny, architecture, caplog):
     trie = random_trie()
-    with caplog.at_level(logging.WARNING), handle(tiny(architecture)) as tree, handle(tiny(architecture), tree=False) as plain:
+    with (
+        caplog.at_level(logging.WARNING),
+        handle(tiny(architecture)) as tree,
+        handle(tiny(architecture), tree=False) as plain,
+    ):
         np.testing.assert_allclose(collected(tree, CONTEXT, trie), collected(plain, CONTEXT, trie), atol=1e-4)
     assert "one forward pass a node" in caplog.text
     release_models()
@@ -59,9 +75,15 @@ def test_a_mask_that_a_model_ignores_is_noticed(tiny, monkeypatch, caplog):
 
     release_models()
     as_mask = tree_attention._as_mask
-    monkeypatch.setattr(tree_attention, "_as_mask", lambda model, config, mask: as_mask(model, config, np.ones_like(mask)))
+    monkeypatch.setattr(
+        tree_attention, "_as_mask", lambda model, config, mask: as_mask(model, config, np.ones_like(mask))
+    )
     trie = random_trie()
-    with caplog.at_level(logging.WARNING), handle(tiny("llama")) as tree, handle(tiny("llama"), tree=False) as plain:
+    with (
+        caplog.at_level(logging.WARNING),
+        handle(tiny("llama")) as tree,
+        handle(tiny("llama"), tree=False) as plain,
+    ):
         np.testing.assert_allclose(collected(tree, CONTEXT, trie), collected(plain, CONTEXT, trie), atol=1e-4)
     assert "a tree mask changes its logits" in caplog.text
     release_models()
@@ -78,7 +100,9 @@ def test_chosen_rows_only(tiny):
     trie = random_trie(2)
     rows = np.array([5, 0, 11])
     with handle(tiny("llama")) as model:
-        np.testing.assert_allclose(collected(model, CONTEXT, trie, rows), collected(model, CONTEXT, trie)[rows], atol=1e-4)
+        np.testing.assert_allclose(
+            collected(model, CONTEXT, trie, rows), collected(model, CONTEXT, trie)[rows], atol=1e-4
+        )
 
 
 def test_half_precision_is_widened_exactly(tiny):
@@ -94,7 +118,11 @@ def test_half_precision_is_widened_exactly(tiny):
 
 @pytest.mark.parametrize(
     ("context", "sequence", "message"),
-    [([], [5], "empty context"), ([0], [999], "outside 0..262"), ([0] * 255, [5, 6, 7], "exceed its 256 positions")],
+    [
+        ([], [5], "empty context"),
+        ([0], [999], "outside 0..262"),
+        ([0] * 255, [5, 6, 7], "exceed its 256 positions"),
+    ],
 )
 def test_contexts_that_the_model_cannot_take(tiny, context, sequence, message):
     with handle(tiny("llama")) as model, pytest.raises(ModelError, match=message):
@@ -108,7 +136,9 @@ def test_smollm2_digits(smollm2):
     trie = PrefixTrie.from_sequences([tokenization.answer_ids(answer, context) for answer in answers])
     assert (trie.n_nodes, len(trie.internal)) == (1331, 331)  # digits and separators are steps of their own
     rows = np.sort(np.random.default_rng(0).choice(331, size=8, replace=False))
-    plain = TransformersModel(smollm2.source, smollm2.settings, cache_dir=smollm2.cache_dir, device="cpu", tree=False)
+    plain = TransformersModel(
+        smollm2.source, smollm2.settings, cache_dir=smollm2.cache_dir, device="cpu", tree=False
+    )
     fast, slow = collected(smollm2, context.ids, trie)[rows], collected(plain, context.ids, trie, rows)
     assert np.abs(fast - slow).max() <= 1e-4
     top = tokenization.token_text(int(fast[0 if rows[0] == 0 else 1].argmax()))
@@ -125,7 +155,9 @@ def test_gemma3_beyond_its_sliding_window(cache_dir):
         context = tree.tokenization.context("", "one " * words + "Two random digits: ")
         assert context.ids[0] == tree.tokenization.bos_id and context.ids.count(context.ids[0]) == 1
         answers = [", ".join(digits) for digits in itertools.product("0123456789", repeat=2)]
-        trie = PrefixTrie.from_sequences([tree.tokenization.answer_ids(answer, context) for answer in answers])
+        trie = PrefixTrie.from_sequences(
+            [tree.tokenization.answer_ids(answer, context) for answer in answers]
+        )
         rows = np.array([0, 4, 17, 30])
         fast, slow = collected(tree, context.ids, trie, rows), collected(plain, context.ids, trie, rows)
         assert tree.loaded.notes["no_tree"] is None and np.abs(fast - slow).max() <= 1e-4
