@@ -74,6 +74,14 @@ def largest_difference(model: TransformersModel, context, sequences, trie: Prefi
     return worst
 
 
+def cost(model: TransformersModel, d: int, per_sequence: float) -> tuple[int, int, int, float, float]:
+    """Sequences, their tokens, internal nodes, seconds of the tree, and its gain over a pass per sequence."""
+    context, sequences, trie = digits(model, d)
+    seconds = tree_seconds(model, context, trie)
+    gain = per_sequence * len(sequences) / seconds
+    return len(sequences), sum(map(len, sequences)), len(trie.internal), seconds, gain
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -93,9 +101,8 @@ def main() -> None:
     context, sequences, trie = digits(model, arguments.digits)
     chosen = np.arange(len(sequences))
     if not arguments.full:
-        chosen = np.random.default_rng(0).choice(
-            len(sequences), size=min(arguments.sample, len(sequences)), replace=False
-        )
+        rng = np.random.default_rng(0)
+        chosen = rng.choice(len(sequences), size=min(arguments.sample, len(sequences)), replace=False)
     forward_seconds(model, context, sequences[:2])  # warm both up
     tree_seconds(model, context, trie)
     tree = float(np.median([tree_seconds(model, context, trie) for _ in range(arguments.repeat)]))
@@ -107,21 +114,12 @@ def main() -> None:
     print(f"  one forward pass per sequence: {forward:8.2f} s  ({len(sequences)} sequences, {how})")
     print(f"  all {len(trie.internal)} internal nodes:       {tree:8.2f} s  (median of {arguments.repeat})")
     print(f"  ratio {ratio:.0f}x (target {TARGET:.0f}x), largest logit difference {worst:.1e}")
-    print("\nCost grows with nodes, not with sequences x length (columns are relative to d = 1):")
-    print("  d  sequences  seq x length  internal nodes  tree time  time per node   gain over sequences")
-    per_sequence, base = forward / len(sequences), None
-    for d in range(1, 5):
-        context, sequences, trie = digits(model, d)
-        seconds = tree_seconds(model, context, trie)
-        tokens = sum(map(len, sequences))
-        base = base or (len(sequences), tokens, len(trie.internal), seconds)
-        counts = [
-            n / first for n, first in zip((len(sequences), tokens, len(trie.internal)), base[:3], strict=True)
-        ]
-        print(
-            f"  {d}  {counts[0]:8.0f}x  {counts[1]:11.0f}x  {counts[2]:13.0f}x  {seconds / base[3]:8.1f}x"
-            f"  {seconds / len(trie.internal) * 1e3:10.2f} ms  {per_sequence * len(sequences) / seconds:18.0f}x"
-        )
+    print("\nCost grows with nodes (and the context once), not with sequences x length; relative to d = 2:")
+    print("  d   sequences   seq x length   internal nodes   tree time   gain over sequences")
+    table = [cost(model, d, forward / len(sequences)) for d in range(1, 5)]
+    for d, row in enumerate(table, start=1):
+        counts = [size / unit for size, unit in zip(row[:4], table[1][:4], strict=True)]
+        print("  {}  {:9.1f}x   {:11.1f}x   {:13.1f}x   {:8.1f}x   {:18.0f}x".format(d, *counts, row[4]))
     model.close()
     if ratio < TARGET:
         raise SystemExit(f"ratio {ratio:.1f} is below the target {TARGET:.0f}")

@@ -4,9 +4,12 @@ The command line and the job ``refresh`` both do this. Each launch is an ordinar
 checks in the UI; in one process, so a model loads once however many runs need it.
 """
 
+import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import dagster as dg
 
@@ -16,6 +19,7 @@ from calib_assets.staleness.identity import Context
 from calib_assets.staleness.planner import Stale, plan
 from jobs.launch import Launch, launches
 
+PROCESS_TAG = "calib/process"
 INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -63,6 +67,7 @@ def refresh(
     """
     summary, attempted = Summary(), set()
     ensure_partitions(view, instance)
+    bury_dead_runs(instance, echo)
     while True:
         stale = plan(view)
         ready = [launch for launch in launches(stale, view.graph, view.study) if launch.run_key not in attempted]
@@ -84,6 +89,33 @@ def ensure_partitions(view: Context, instance: dg.DagsterInstance) -> None:
         instance.add_dynamic_partitions(definition.name, values[definition.name])
 
 
+def bury_dead_runs(instance: dg.DagsterInstance, echo: Callable[[str], None]) -> None:
+    """End runs whose process was killed, and free their pool slots.
+
+    Dagster's daemon does so too, but a refresh needs no daemon; without this, the first step that needs the pool of a
+    killed run would wait for it for ever.
+    """
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        host, _, process = run.tags.get(PROCESS_TAG, "").partition("/")
+        number, _, start = process.partition("/")
+        if host == socket.gethostname() and start and _start_of(int(number)) != start:
+            echo(f"run {run.run_id} was killed; its place in the pools is free again")
+            instance.report_run_failed(run, message="the process of this run is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}/{os.getpid()}/{_start_of(os.getpid())}"
+
+
+def _start_of(process: int) -> str:
+    """When a process began, so that a number given to another process is not taken for it; empty if it is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
 def _run(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary) -> None:
     summary.runs += 1
     result = job.execute_in_process(
@@ -92,7 +124,7 @@ def _run(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, su
         asset_selection=[dg.AssetKey(key) for key in launch.assets],
         raise_on_error=False,
         run_config=QUIET,
-        tags={"calib/why": "stale"},
+        tags={"calib/why": "stale", PROCESS_TAG: _this_process()},
     )
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization

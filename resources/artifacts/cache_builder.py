@@ -94,12 +94,13 @@ def build_logit_cache(
             "context_ids": [int(token) for token in context_ids],
             "n_rows": len(order),
             "n_answers": trie.n_answers,
-            "order_sha256": hashlib.sha256(order.astype("<i8").tobytes()).hexdigest(),
-            "attributes": attributes or {},
+            "trie_sha256": _sha256(trie.parent, trie.token, trie.answer, trie.is_open),
+            "order_sha256": _sha256(order),
+            "attributes": json.loads(json.dumps(attributes or {})),  # as it will be read back
         }
-        ranges = _ranges(len(order), vocab_size * np.dtype(STORED[dtype][1]).itemsize, shard_bytes)
-        shards = _sound_shards(staging, plan, ranges)
         row_bytes = vocab_size * np.dtype(STORED[dtype][1]).itemsize
+        ranges = _ranges(len(order), row_bytes, shard_bytes)
+        shards = _sound_shards(staging, plan, ranges)
         missing = len(order) - sum(
             last - first for first, last in (shard["rows"] for shard in shards.values())
         )
@@ -124,6 +125,10 @@ def build_logit_cache(
     return LogitCache.open(path)
 
 
+def _sha256(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in arrays)).hexdigest()
+
+
 def _ranges(n_rows: int, row_bytes: int, shard_bytes: int) -> list[tuple[int, int]]:
     """Equal ranges of positions of at most about ``shard_bytes``."""
     count = max(1, -(-n_rows * row_bytes // shard_bytes))
@@ -132,12 +137,10 @@ def _ranges(n_rows: int, row_bytes: int, shard_bytes: int) -> list[tuple[int, in
 
 
 def _clear_others(path: Path, staging: Path) -> None:
-    """Remove what earlier builds left: other fingerprints' staging, a replaced cache, temporary names."""
+    """Remove what earlier builds left: other fingerprints' staging, a replaced cache."""
     for leftover in [*path.parent.glob(f".{path.name}.building-*"), *path.parent.glob(f".{path.name}.old")]:
         if leftover != staging:
             shutil.rmtree(leftover)
-    for temporary in staging.glob(".*.tmp"):
-        temporary.unlink()
 
 
 def _is_finished(path: Path, fingerprint: str) -> bool:
@@ -145,7 +148,7 @@ def _is_finished(path: Path, fingerprint: str) -> bool:
     if manifest is None or manifest["fingerprint"] != fingerprint:
         return False
     entries = [manifest["nodes"], *manifest["shards"]]
-    return not any(fault(path / entry["file"], entry, "size") for entry in entries)
+    return not any(fault(path / entry["file"], entry, "full") for entry in entries)
 
 
 def _take_back(path: Path, staging: Path, fingerprint: str) -> None:
@@ -160,10 +163,8 @@ def _take_back(path: Path, staging: Path, fingerprint: str) -> None:
 def _sound_shards(staging: Path, plan: dict, ranges: list[tuple[int, int]]) -> dict[int, dict]:
     """Entered shards of this plan with the entered checksum, by number; all other files are deleted."""
     shards = {}
-    for name in (
-        _PROGRESS,
-        MANIFEST,
-    ):  # a build killed between the manifest and the last rename has only the second
+    # A build that was killed between writing the manifest and the last rename may have only the manifest.
+    for name in (_PROGRESS, MANIFEST):
         try:
             entered = json.loads((staging / name).read_text())
         except (OSError, ValueError):

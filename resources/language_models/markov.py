@@ -79,7 +79,10 @@ def load_chain(source: str | Path | MarkovChain) -> CheckedChain:
         raise CorruptFileError(
             str(path), found, "write tokens, transition, initial and optionally end"
         ) from error
-    return CheckedChain(chain)
+    try:
+        return CheckedChain(chain)
+    except SourceError as error:
+        raise SourceError(f"{path}: {error.where}", error.found, error.remedy) from None
 
 
 class MarkovTokenization(Tokenization):

@@ -95,8 +95,8 @@ def test_status_prints_reasons_and_model_work(workplace, capsys, monkeypatch):
     assert main(["status"]) == 1
     printed = capsys.readouterr().out
     assert "exact_logit_cache[alpha|digits, beta|digits]: task_spec.length: 2 → 1" in printed
-    # "d: 7" has one context for the lead and one for the digit; the chains have 20 tokens of 4 bytes.
-    assert "model work: exact_logit_cache[alpha|digits]: at most 4 tokens, 160 B of logits" in printed
+    # "d: 7" has one context for the lead and one for the digit; the chains have 22 tokens of 4 bytes.
+    assert "model work: exact_logit_cache[alpha|digits]: at most 4 tokens, 176 B of logits" in printed
     assert "decoding_sweep[alpha|digits, beta|digits]: waits for what is upstream" in printed
     assert main(["refresh", "--dry-run"]) == 0
     assert "nothing was run" in capsys.readouterr().out
@@ -117,7 +117,11 @@ def test_killed_at_any_point_nothing_is_lost_and_nothing_wrong_is_served(finishe
     for wanted in (3, 14, 26):
         process = subprocess.Popen([Path(sys.executable).parent / "calib-assets", "refresh"], cwd=ROOT,
                                    env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 90
         while process.poll() is None and len(list(store.root.glob("*/*/*/current.json"))) < wanted:
+            if time.monotonic() > end:
+                process.kill()
+                pytest.fail(f"fewer than {wanted} results after 90 s: is a killed run still holding a pool?")
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()

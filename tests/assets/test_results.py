@@ -1,10 +1,13 @@
 """Reading finished results, as a notebook does, and what is said where there are none."""
 
+import json
+
 import numpy as np
 import pytest
 
 from calib_assets.results import Results
 from calib_assets.staleness.store import ArtifactError
+from jobs.runner import ensure_partitions
 
 
 def test_tables_are_stacked_over_cells(workplace):
@@ -18,8 +21,6 @@ def test_tables_are_stacked_over_cells(workplace):
 
 
 def test_logits_are_those_of_the_chain(workplace):
-    import json
-
     results = Results(workplace.file, workplace.folder / "store")
     cache = results.logits("alpha", "digits")
     chain = json.loads((workplace.folder / "alpha.json").read_text())
@@ -46,6 +47,7 @@ def test_provenance_has_a_row_for_every_cell(workplace):
 
 
 def test_asset_values_load_through_dagster(workplace, instance):
+    ensure_partitions(workplace.view(), instance)
     value = workplace.defs.load_asset_value("decoding_sweep", partition_key="alpha|digits", instance=instance)
     direct = workplace.store.open().table("decoding_sweep", ("alpha", "digits"), "decoding_sweep")
     assert value.equals(direct)

@@ -62,7 +62,7 @@ NAMES = sorted(set(figures.__all__) - {"png", "svg", "inline_svg", "thumbnail"})
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_public_figure_draws_leaves_matplotlib_alone_and_gives_the_same_bytes(tables, name, monkeypatch):
+def test_every_figure_draws_leaves_matplotlib_alone_and_gives_the_same_bytes(tables, name, monkeypatch):
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 31.0)  # a user's own setting, which no theme has
     before = dict(matplotlib.rcParams)
     draw = every_figure(tables)[name]

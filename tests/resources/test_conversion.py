@@ -72,7 +72,7 @@ def test_conversion_happens_once_and_then_costs_nothing(tiny_gguf, tmp_path, mon
 
 
 def test_the_pre_tokenizer_that_the_gguf_names_is_used(tiny_gguf, tmp_path):
-    """SmolLM isolates digits first, so newlines before a digit stay one token; GPT-2's splitting cuts them."""
+    """SmolLM isolates digits first, so newlines before a digit stay one token; GPT-2's way cuts them."""
     from tokenizers import Tokenizer
 
     directory = prepare_model(ModelSource(path=tiny_gguf), tmp_path)

@@ -4,7 +4,13 @@ import threading
 
 import pytest
 
-from resources.language_models import MODELS, ModelSettings, ModelSource, TransformersModel, release_models
+from resources.language_models import (
+    MODELS,
+    ModelSettings,
+    ModelSource,
+    TransformersModel,
+    transformers_model,
+)
 from resources.language_models.loading import LoadedModels
 
 
@@ -14,9 +20,9 @@ def handle(directory, **settings):
     )
 
 
-def test_two_handles_of_one_model_load_once(tiny):
-    release_models()
-    before = len(MODELS.loads)
+def test_two_handles_of_one_model_load_once(tiny, monkeypatch):
+    models = LoadedModels()
+    monkeypatch.setattr(transformers_model, "MODELS", models)
     with (
         handle(tiny("llama"), name="one") as first,
         handle(tiny("llama"), name="two", bos="always") as second,
@@ -25,13 +31,13 @@ def test_two_handles_of_one_model_load_once(tiny):
         assert second.loaded.model is first.loaded.model
     with handle(tiny("llama")) as third:  # after both closed: still in memory
         third.next_logits([0, 5])
-    assert len(MODELS.loads) == before + 1
+    assert len(models.loads) == 1
     with handle(tiny("llama"), dtype="bfloat16") as other:
         other.next_logits([0, 5])
-    assert [key[1] for key in MODELS.loads[before:]] == ["float32", "bfloat16"]
-    assert len(MODELS) == 1  # the idle float32 weights made room
-    release_models()
-    assert len(MODELS) == 0
+    assert [key[1] for key in models.loads] == ["float32", "bfloat16"]
+    assert len(models) == 1  # the idle float32 weights made room
+    models.clear()
+    assert len(models) == 0
 
 
 def test_identity_tokenization_and_vocabulary_load_no_weights(tiny):

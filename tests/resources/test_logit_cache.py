@@ -104,9 +104,9 @@ def test_values_of_another_dtype_are_refused(dtype):
 
 
 def test_a_finished_cache_is_found_without_scoring(chain, tmp_path):
-    build(tmp_path / "cache", MarkovModel(chain))
+    build(tmp_path / "cache", MarkovModel(chain), attributes={"answers": ("a", "b")})
     model = Counting(chain)
-    build(tmp_path / "cache", model)
+    build(tmp_path / "cache", model, attributes={"answers": ("a", "b")})
     assert model.asked == 0
 
 
@@ -155,15 +155,15 @@ def test_a_damaged_shard_is_named_and_only_it_is_computed_again(chain, tmp_path,
         ArtifactError, match=r"shard-00002\.safetensors: stored .*, found .*; remedy: run the asset again"
     ):
         LogitCache.open(path, verify="full")
-    if how in ("truncated", "missing"):  # visible by size: opening says so, and building repairs
+    if how in ("truncated", "missing"):  # visible by size
         with pytest.raises(ArtifactError, match="stored"):
             LogitCache.open(path)
-        model = Counting(chain)
-        assert content(build(path, model).path) == whole
-        assert 0 < model.asked <= 5
     if how == "header":  # same size, seen when the row is read
         with pytest.raises(ArtifactError, match="another header"):
             list(LogitCache.open(path))
+    model = Counting(chain)
+    assert content(build(path, model).path) == whole
+    assert 0 < model.asked <= 5
 
 
 def test_a_damaged_nodes_table_or_manifest_is_refused(chain, tmp_path):
@@ -184,6 +184,16 @@ def test_a_resumed_build_distrusts_a_damaged_finished_shard(chain, tmp_path):
     (staging,) = tmp_path.glob(".cache.building-*")
     damage(staging / "shard-00001.safetensors", "flipped")
     assert content(build(tmp_path / "cache", MarkovModel(chain)).path) == whole
+
+
+def test_a_fingerprint_that_forgot_something_does_not_mix_two_caches(chain, tmp_path):
+    """The same fingerprint with another context: shards of the first plan are not taken for the second's."""
+    model, other = MarkovModel(chain), tmp_path / "other"
+    with pytest.raises(RuntimeError):
+        build(tmp_path / "cache", Counting(chain, fail_after=15))
+    for path in (tmp_path / "cache", other):
+        cache_trie_logits(path, model, [1], TRIE, fingerprint="f1", shard_bytes=100)
+    assert content(tmp_path / "cache") == content(other)
 
 
 def test_bad_logits_never_reach_the_disk(chain, tmp_path):

@@ -14,7 +14,7 @@ from resources.language_models import (
 from resources.language_models.chat import render_chat
 from resources.language_models.tokenization import TokenizerView
 
-# Of the kinds found in the wild: trimmed blocks, loop controls, generation blocks, namespaces, thinking, tojson.
+# Of the kinds found in the wild: trimmed blocks, loop controls, generation blocks, namespaces, tojson.
 TEMPLATES = {
     "plain": """{{ bos_token }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}<end>
 {% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}""",

@@ -96,6 +96,15 @@ def test_pack_size_is_circumstance(tiny, pack_nodes):
         np.testing.assert_allclose(collected(one, CONTEXT, trie), collected(other, CONTEXT, trie), atol=1e-4)
 
 
+def test_one_handle_answers_for_several_contexts(tiny):
+    trie = random_trie(3)
+    with handle(tiny("llama")) as model, handle(tiny("llama"), tree=False) as plain:
+        for context in (CONTEXT, CONTEXT[:4], CONTEXT[::-1]):
+            np.testing.assert_allclose(
+                collected(model, context, trie), collected(plain, context, trie), atol=1e-4
+            )
+
+
 def test_chosen_rows_only(tiny):
     trie = random_trie(2)
     rows = np.array([5, 0, 11])
@@ -141,8 +150,6 @@ def test_smollm2_digits(smollm2):
     )
     fast, slow = collected(smollm2, context.ids, trie)[rows], collected(plain, context.ids, trie, rows)
     assert np.abs(fast - slow).max() <= 1e-4
-    top = tokenization.token_text(int(fast[0 if rows[0] == 0 else 1].argmax()))
-    assert top.strip() != ""
 
 
 @pytest.mark.slow  # converting Gemma's 262,144 tokens takes a minute
