@@ -29,8 +29,9 @@ from calib_assets.metrics._prefixes import check_rows
 from calib_assets.metrics.ranks import valid_ranks
 
 _POINTS_PER_DECADE = 32
-# Support values are sums of at most |V| terms of size one, rounded: below this a sign is not trusted.
+# Relative allowances for rounding: of one comparison of precisions, and of sums over the trie.
 _ROUNDING = 1e-9
+_ROUNDING_OF_SUMS = 1e-13
 
 
 def recall_ceiling(trie, logits, precisions: Sequence[float]) -> Float[np.ndarray, "precisions"]:
@@ -55,7 +56,8 @@ def recall_ceiling(trie, logits, precisions: Sequence[float]) -> Float[np.ndarra
     ranking = _Ranking(trie, logits)
     base = {int(node): 1 + ranking.mu for node in np.flatnonzero(ranking.is_leaf)}
     by_root_cutoff = ranking.lift(base)
-    bound = [(by_root_cutoff - precision * ranking.mu).min(axis=1).max() for precision in wanted]
+    slack = ranking.rounding
+    bound = [(by_root_cutoff - precision * ranking.mu + slack).min(axis=1).max() for precision in wanted]
     return np.clip(np.array(bound) / ranking.n_sequences, 0.0, 1.0)
 
 
@@ -106,7 +108,7 @@ def _largest_beta(ranking, survivors, step, alpha, reachable, resolution):
         base = {}
         for node, (support, n_leaves) in survivors.items():
             base[node] = support - beta * n_leaves - alpha * ranking.mu
-        return ranking.lift(base, step - 1).min(axis=1).max() < -_ROUNDING * ranking.n_sequences
+        return (ranking.lift(base, step - 1) + ranking.rounding).min(axis=1).max() < 0
 
     if not excluded(1.0):
         return 1.0, 1.0
@@ -146,6 +148,9 @@ class _Ranking:
         low, high = 1e-4, 1e4 * self.n_sequences * self.vocab
         count = int(np.log10(high / low) * _POINTS_PER_DECADE)
         self.mu = np.concatenate([[0.0], np.geomspace(low, high, count)])
+        # Support values are sums of at most |V| terms of size up to 1 + μ, from which terms as large are taken: what
+        # is left of a large μ is rounding. Every bound gives this much away, so that it stays a bound.
+        self.rounding = _ROUNDING_OF_SUMS * self.n_sequences * (1 + self.mu)
         self._chords = {}
 
     def best_root_recall(self, alpha: float) -> float:

@@ -208,3 +208,14 @@ def test_bad_input(small_task):
     for bound in (step_hardness, recall_ceiling):
         with pytest.raises(ValueError, match="1 open nodes"):
             bound(opened, np.zeros((1, 3)), [0.5])
+
+
+@pytest.mark.parametrize("vocab", [1_000, 262_144])
+def test_ceiling_of_a_perfectly_ordered_task_is_one_whatever_the_vocabulary(vocab):
+    # Keeping exactly the valid tokens has precision and recall 1, so no bound below 1 is a bound. Rounding of the large
+    # multipliers that a large vocabulary needs once put it at 0.999999.
+    sequences = [[first, second] for first in range(10) for second in range(10)]
+    trie = PrefixTrie.from_sequences(sequences)
+    logits = np.tile(-np.arange(vocab, dtype=float), (trie.internal.size, 1))
+    assert recall_ceiling(trie, logits, [1.0, 0.9]).tolist() == [1.0, 1.0]
+    assert (step_hardness(trie, logits, [1e-3, 0.1]) == 0).all()

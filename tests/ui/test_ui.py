@@ -145,7 +145,7 @@ def test_results_made_by_the_command_line_are_fresh_in_the_ui(deployment):
 
 def test_lineage_page_shows_the_graph_and_asks_no_other_host(deployment, browser):
     browser.get(f"{deployment.url}/assets/decoding_sweep?view=lineage&lineageScope=neighbors")
-    WebDriverWait(browser, 120).until(lambda page: "validity_diversity_frontier" in text_of(page))
+    WebDriverWait(browser, 120).until(lambda page: "theory_bounds" in text_of(page))
     shown = text_of(browser)
     for name in ("exact_logit_cache", "grid_spec", "decoding_sweep", "calibration_gap", "theory_bounds"):
         assert name in shown
