@@ -3,6 +3,7 @@
 import numpy as np
 
 from calib_assets.assets.reading import open_cache, text_of
+from calib_assets.decoding import LogitRows
 from calib_assets.figures import logit_fit
 from calib_assets.figures.encode import thumbnail
 from calib_assets.metrics import logit_fits as fits_of
@@ -15,7 +16,8 @@ def logit_fits(run: Run) -> Result:
     cache, spec = open_cache(run), run.slice("fit_spec")
     others = np.random.default_rng(spec["seed"]).permutation(cache.trie.internal[1:])
     nodes = [int(cache.trie.internal[0]), *sorted(others[: spec["conditionals"] - 1].tolist())]
-    fits, curves = fits_of(cache.trie, cache, nodes, text_of(run))
+    rows = cache if spec["top_ranks"] is None else FirstRanks(cache, spec["top_ranks"])
+    fits, curves = fits_of(cache.trie, rows, nodes, text_of(run))
     return Result(
         tables={"logit_fits": fits, "logit_fit_curves": curves},
         numbers={
@@ -25,6 +27,22 @@ def logit_fits(run: Run) -> Result:
             "median geometric rate": fits["geometric_rate"].median(),
         },
     )
+
+
+class FirstRanks:
+    """Logits whose ranks beyond the first ``count`` are -inf, which a fit leaves out; ties with the last one stay."""
+
+    def __init__(self, logits: LogitRows, count: int):
+        self.logits, self.count = logits, count
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        values = np.array(self.logits[row])
+        if values.size > self.count:
+            values[values < np.partition(values, -self.count)[-self.count]] = -np.inf
+        return values
 
 
 NODE = Node(

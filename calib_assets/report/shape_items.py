@@ -24,9 +24,18 @@ class ShapeItem:
     alt: str = ""
 
 
+def main_floor(floors: tuple[float, ...]) -> float:
+    """The validity floor of figures that show one: the paper's 0.8 if it is listed, else the first.
+
+    >>> main_floor((0.5, 0.8)), main_floor((0.9,)), main_floor(())
+    (0.8, 0.9, 0.8)
+    """
+    return 0.8 if 0.8 in floors or not floors else floors[0]
+
+
 def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
     """Items in reading order; a figure at one validity floor takes 0.8 if it is listed, else the first."""
-    main = 0.8 if 0.8 in floors or not floors else floors[0]
+    main = main_floor(floors)
     return [
         ShapeItem(
             "token-distribution",

@@ -19,7 +19,7 @@ from calib_assets.report.contract import (
 )
 from calib_assets.report.headline import Partition, headline_table
 from calib_assets.report.page import build_report
-from calib_assets.report.shape_items import shape_items
+from calib_assets.report.shape_items import main_floor, shape_items
 
 Tables = Mapping[str, pl.DataFrame | None]
 
@@ -98,7 +98,7 @@ def comparison_section(
             "Order gap and shape gap",
             "calibration_gap",
             keys,
-            figures.calibration_gap(gaps),
+            figures.calibration_gap(gaps, floor=main_floor(floors)),
             alt="Stacked bars of achieved diversity, shape gap and order gap by model and task.",
             paper="§5.3",
             caption="Diversity achieved by the best practical rule, then what is lost to shape and to order.",
@@ -155,7 +155,7 @@ def shape_report(
         sections: Sections drawn before, by (model, task); by default they are drawn here.
         records: Provenance that those sections refer to.
     """
-    floor = 0.8 if 0.8 in floors or not floors else floors[0]
+    floor = main_floor(floors)
 
     def present(name: str) -> dict[Partition, pl.DataFrame]:
         return {key: found[name] for key, found in tables.items() if found.get(name) is not None}

@@ -266,6 +266,7 @@ class LogitFits(Row):
 
     conditionals: int = Field(default=12, ge=1, le=500)
     seed: int = 0
+    top_ranks: int | None = Field(default=None, ge=10, description="fit only this many first ranks; null: all of them")
 
 
 class JudgeRow(Row):
