@@ -34,7 +34,7 @@ class Results:
 
         Raises:
             KeyError: If there is no such asset.
-            ArtifactError: If no cell has been computed, or a stored file is damaged.
+            ResultError: If no cell has been computed, or a stored file is damaged.
         """
         if asset not in GRAPH.nodes:
             raise KeyError(f"unknown asset {asset!r}; assets are {', '.join(GRAPH.nodes)}")
@@ -51,7 +51,7 @@ class Results:
         """The logit cache of one model and task, memory-mapped: ``cache[row]`` belongs to ``cache.trie.internal[row]``.
 
         Raises:
-            ArtifactError: If it has not been computed, or its files are not those of its manifest.
+            ResultError: If it has not been computed, or its files are not those of its manifest.
         """
         manifest = self.store.require(CACHE, (model, task))
         return LogitCache.open(self.store.folder(CACHE, (model, task), manifest.fingerprint) / CACHE_FOLDER)

@@ -29,7 +29,7 @@ from resources.artifacts.atomic import write_bytes
 MANIFEST, CURRENT = "manifest.json", "current.json"
 
 
-class ArtifactError(RuntimeError):
+class ResultError(RuntimeError):
     """A stored result that is missing or damaged; the text names it and the remedy."""
 
 
@@ -110,7 +110,7 @@ class ArtifactStore:
         """One table of the result in use.
 
         Raises:
-            ArtifactError: If there is no such result or table, or its file is damaged.
+            ResultError: If there is no such result or table, or its file is damaged.
         """
         return pl.read_parquet(io.BytesIO(self.read(asset, cell, f"{name}.parquet")))
 
@@ -118,32 +118,32 @@ class ArtifactStore:
         """Manifest of the result in use.
 
         Raises:
-            ArtifactError: If there is none, with the remedy.
+            ResultError: If there is none, with the remedy.
         """
         manifest = self.current(asset, cell)
         if manifest is None:
             place = f"{asset}[{'|'.join(cell)}]" if cell else asset
-            raise ArtifactError(f"{place} has no result in {self.root}; materialize it first (`calib-assets refresh`)")
+            raise ResultError(f"{place} has no result in {self.root}; materialize it first (`calib-assets refresh`)")
         return manifest
 
     def read(self, asset: str, cell: Cell, name: str) -> bytes:
         """One file of the result in use, its checksum compared.
 
         Raises:
-            ArtifactError: As :meth:`table`.
+            ResultError: As :meth:`table`.
         """
         manifest = self.require(asset, cell)
         place = f"{asset}[{'|'.join(cell)}]"
         if name not in manifest.files:
-            raise ArtifactError(f"{place} has no file {name!r}; it has {', '.join(sorted(manifest.files))}")
+            raise ResultError(f"{place} has no file {name!r}; it has {', '.join(sorted(manifest.files))}")
         path = self.folder(asset, cell, manifest.fingerprint) / name
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise ArtifactError(f"{path}: {error.strerror}; refresh {place} to make it anew") from error
+            raise ResultError(f"{path}: {error.strerror}; refresh {place} to make it anew") from error
         found, stored = hashlib.sha256(data).hexdigest(), manifest.files[name]["sha256"]
         if found != stored:
-            raise ArtifactError(
+            raise ResultError(
                 f"{path}: checksum is {found[:12]}…, stored {stored[:12]}…, so the file was damaged after it was "
                 f"written; delete it and refresh {place}"
             )

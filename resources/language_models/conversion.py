@@ -60,7 +60,7 @@ def prepare_model(source: ModelSource, cache_dir: str | Path) -> Path:
         DiskSpaceError: Not enough room for the converted weights.
     """
     if source.kind == "hub":
-        return _hub_snapshot(source)
+        return _hub_snapshot(source, cache_dir)
     resolved = resolve(source)
     digest = verified_sha256(source, cache_dir)
     if resolved.is_directory:
@@ -93,7 +93,8 @@ def is_prepared(source: ModelSource, cache_dir: str | Path) -> bool:
     if source.kind == "hub":
         from huggingface_hub import try_to_load_from_cache
 
-        return isinstance(try_to_load_from_cache(source.hub, "config.json", revision=source.revision), str)
+        hub = _hub_cache(cache_dir)
+        return isinstance(try_to_load_from_cache(source.hub, "config.json", hub, revision=source.revision), str)
     if resolve(source).is_directory:
         return True
     return _target(Path(cache_dir) / "models", verified_sha256(source, cache_dir)).exists()
@@ -228,13 +229,22 @@ def _mend_pre_tokenizer(tokenizer, pre: str | None) -> list[str]:
     return [note]
 
 
-def _hub_snapshot(source: ModelSource) -> Path:
+def _hub_cache(cache_dir: str | Path) -> Path | None:
+    """Where downloads go: under the one folder of all caches, unless the environment names a shared hub cache."""
+    named = {"HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} & set(os.environ)
+    return None if named else Path(cache_dir) / "hub"
+
+
+def _hub_snapshot(source: ModelSource, cache_dir: str | Path) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
     try:
-        return Path(snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns))
+        hub = _hub_cache(cache_dir)
+        return Path(
+            snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns, cache_dir=hub)
+        )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise SourceError(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calib_assets.results import Results
-from calib_assets.staleness.store import ArtifactError
+from calib_assets.staleness.store import ResultError
 from jobs.runner import ensure_partitions
 
 
@@ -35,9 +35,9 @@ def test_logits_are_those_of_the_chain(workplace):
 def test_unknown_asset_and_missing_result(workplace, tmp_path):
     with pytest.raises(KeyError, match="unknown asset 'sweep'; assets are exact_logit_cache"):
         Results(workplace.file, workplace.folder / "store").table("sweep")
-    with pytest.raises(ArtifactError, match="has no result in .*materialize it first"):
+    with pytest.raises(ResultError, match="has no result in .*materialize it first"):
         Results(workplace.file, tmp_path / "empty").table("decoding_sweep")
-    with pytest.raises(ArtifactError, match="exact_logit_cache.alpha|digits. has no result"):
+    with pytest.raises(ResultError, match="exact_logit_cache.alpha|digits. has no result"):
         Results(workplace.file, tmp_path / "empty").logits("alpha", "digits")
 
 
