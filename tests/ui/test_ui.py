@@ -171,6 +171,7 @@ def test_partition_page_shows_key_numbers_and_the_fingerprint(deployment, browse
     assert "validity there" in shown
 
 
+@pytest.mark.timeout(420)
 def test_sensor_computes_a_new_model_and_nothing_else(deployment):
     write_chain(deployment.folder / "beta.json", 1)
     study = yaml.safe_load(deployment.file.read_text())
