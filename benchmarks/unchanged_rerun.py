@@ -1,7 +1,7 @@
 """What an unchanged rerun costs: the same command twice on one store; the second must run nothing and load nothing.
 
-Baseline: the first run. By default two tasks of the demo's first model; ``--study`` and ``--store`` measure any study (with
-an empty or missing store for a true first run).
+Baseline: the first run. By default two tasks of the demo's first model; ``--study`` and ``--store`` measure any study
+(with an empty or missing store for a true first run).
 """
 
 import argparse
@@ -24,7 +24,11 @@ def refresh(study: Path, store: Path, home: Path) -> tuple[float, str]:
     started = time.perf_counter()
     done = subprocess.run(
         [Path(sys.executable).parent / "calib-assets", "refresh"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return time.perf_counter() - started, done.stdout
 

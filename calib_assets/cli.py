@@ -127,11 +127,14 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     model_work = [item for item in stale if item.work is not None]
     for item in model_work:
         lines.append(
-            f"model work: {item.name}: at most {item.work.forward_tokens:,} tokens, {_size(item.work.disk_bytes)} of logits"
+            f"model work: {item.name}: at most {item.work.forward_tokens:,} tokens, "
+            f"{_size(item.work.disk_bytes)} of logits"
         )
     tokens = sum(item.work.forward_tokens for item in model_work)
     size = sum(item.work.disk_bytes for item in model_work)
-    lines.append(f"model work in all: at most {tokens:,} tokens, {_size(size)} of logits" if model_work else "model work: none")
+    lines.append(
+        f"model work in all: at most {tokens:,} tokens, {_size(size)} of logits" if model_work else "model work: none"
+    )
     return lines
 
 

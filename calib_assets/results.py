@@ -63,7 +63,15 @@ class Results:
             for cell in GRAPH.cells(asset, self.study):
                 manifest = self.store.current(asset, cell)
                 if manifest is not None:
-                    rows.append({"asset": asset, "cell": "|".join(cell), "fingerprint": manifest.fingerprint,
-                                 "data_version": manifest.data_version, "produced_at": manifest.produced_at,
-                                 "seconds": manifest.seconds, "run_id": manifest.run_id})
+                    rows.append(
+                        {
+                            "asset": asset,
+                            "cell": "|".join(cell),
+                            "fingerprint": manifest.fingerprint,
+                            "data_version": manifest.data_version,
+                            "produced_at": manifest.produced_at,
+                            "seconds": manifest.seconds,
+                            "run_id": manifest.run_id,
+                        }
+                    )
         return pl.DataFrame(rows)

@@ -13,8 +13,12 @@ from calib_assets.staleness.graph import Cell, Graph, cell_name
 from calib_assets.staleness.planner import Stale
 from calib_assets.study import Study
 
-JOB_OF_AXES = {("model", "task"): "refresh_model_task", ("model",): "refresh_model", ("task",): "refresh_task",
-               (): "refresh_study"}
+JOB_OF_AXES = {
+    ("model", "task"): "refresh_model_task",
+    ("model",): "refresh_model",
+    ("task",): "refresh_task",
+    (): "refresh_study",
+}
 
 
 @dataclass(frozen=True)

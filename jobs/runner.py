@@ -1,7 +1,7 @@
 """Bring the whole study up to date in this process: plan, run what is ready, plan again, until nothing is stale.
 
-The command line and the job ``refresh`` both do this. Each launch is an ordinary Dagster run, with its history, logs and
-checks in the UI; in one process, so a model loads once however many runs need it.
+The command line and the job ``refresh`` both do this. Each launch is an ordinary Dagster run, with its history, logs
+and checks in the UI; in one process, so a model loads once however many runs need it.
 """
 
 import os

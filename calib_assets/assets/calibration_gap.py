@@ -20,6 +20,6 @@ NODE = Node(
     deps=("decoding_sweep", "floors_spec"),
     body=calibration_gap,
     group="shape",
-    description="Order gap = 1 − Div(cutoff oracle); shape gap = Div(cutoff oracle) − Div(best practical rule), at each "
-    "validity floor (Paper A §5.3).",
+    description="Order gap = 1 − Div(cutoff oracle); shape gap = Div(cutoff oracle) − Div(best practical rule), at "
+    "each validity floor (Paper A §5.3).",
 )

@@ -48,8 +48,10 @@ def checksum_check(asset: str, graph: Graph) -> dg.AssetChecksDefinition:
         damage = "no result" if manifest is None else opened.damage(manifest, full=True)
         return dg.AssetCheckResult(
             passed=damage is None,
-            metadata={"detail": damage or f"{len(manifest.files)} files, "
-                      f"{sum(entry['bytes'] for entry in manifest.files.values()):,} bytes"},
+            metadata={
+                "detail": damage
+                or f"{len(manifest.files)} files, {sum(entry['bytes'] for entry in manifest.files.values()):,} bytes"
+            },
         )
 
     return check

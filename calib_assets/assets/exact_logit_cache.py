@@ -39,7 +39,7 @@ def exact_logit_cache(run: Run) -> Result:
 
 
 def spelled_answers(row: ModelRow, task: Task) -> list[str]:
-    """Answers as they follow the context: after a text to continue (a completion, an answer prefix) comes the `lead`."""
+    """Answers as they follow the context: a text to continue (completion, answer prefix) is followed by the `lead`."""
     lead = task.lead if row.variant == "base" or row.answer_prefix + task.answer_prefix else ""
     return [lead + answer for answer in answers_of(task)]
 

@@ -21,8 +21,11 @@ class StoreIO(dg.ConfigurableIOManager):
         cell = cell_of(context.partition_key if context.has_partition_key else None)
         store = self.store.open()
         manifest = store.current(key, cell)
-        names = [name.removesuffix(".parquet") for name in (manifest.files if manifest else {}) if "/" not in name
-                 and name.endswith(".parquet")]
+        names = [
+            name.removesuffix(".parquet")
+            for name in (manifest.files if manifest else {})
+            if "/" not in name and name.endswith(".parquet")
+        ]
         if key in names or manifest is None:
             return store.table(key, cell, key)
         return {name: store.table(key, cell, name) for name in names}

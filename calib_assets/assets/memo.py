@@ -10,11 +10,11 @@ import logging
 import dagster as dg
 
 from calib_assets.assets.partitions import PARTITIONS, cell_of
-from resources.services import LanguageModels, StoreService, StudyService
 from calib_assets.staleness.code_version import code_version
 from calib_assets.staleness.graph import Graph, Node
 from calib_assets.staleness.identity import Context, spec_version
 from calib_assets.staleness.run import PREVIEW, materialize
+from resources.services import LanguageModels, StoreService, StudyService
 
 # Besides the run's own log: the command line shows this logger.
 PROGRESS = logging.getLogger("calib_assets.progress")
@@ -41,7 +41,6 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         pool=node.pool,
         io_manager_key="store_io",
         kinds={"polars"} if node.work is None else {"torch"},
-        retry_policy=dg.RetryPolicy(max_retries=0),
     )
     def asset(
         context: dg.AssetExecutionContext,

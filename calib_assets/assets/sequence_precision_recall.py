@@ -15,8 +15,11 @@ def sequence_precision_recall(run: Run) -> Result:
     """Prec_seq and Rec_seq of every setting that retains a proper set, with its factors α_t and β_t (Theorem E.1)."""
     points = run.table("decoding_sweep").select(*KEYS, "sequence_precision", "sequence_recall", "retained_mean")
     # A rule whose set does not change with the temperature has one point, not one for each temperature.
-    kept = points.unique(["rule", "parameter", "sequence_precision", "sequence_recall", "retained_mean"], keep="first",
-                         maintain_order=True)
+    kept = points.unique(
+        ["rule", "parameter", "sequence_precision", "sequence_recall", "retained_mean"],
+        keep="first",
+        maintain_order=True,
+    )
     steps = run.table("decoding_sweep", "steps").join(kept.select(KEYS), on=KEYS, how="semi", nulls_equal=True)
     best = kept.filter(~pl.col("rule").is_in([name for name, rule in RULES.items() if rule.uses_valid_set]))
     reached = best.filter(pl.col("sequence_precision") >= 0.8)["sequence_recall"].max()

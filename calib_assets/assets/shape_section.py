@@ -40,8 +40,11 @@ def shape_section(run: Run) -> Result:
     records = list(dict.fromkeys(sources.values()))
     return Result(
         files={"section.json": encode({"section": section, "provenance": records, "checks": checks})},
-        numbers={"figures and tables": len(section.items), "checks passed": sum(check.passed for check in checks),
-                 "checks": len(checks)},
+        numbers={
+            "figures and tables": len(section.items),
+            "checks passed": sum(check.passed for check in checks),
+            "checks": len(checks),
+        },
     )
 
 

@@ -16,10 +16,16 @@ def theory_bounds(run: Run) -> Result:
     """
     cache, points = open_cache(run), run.table("decoding_sweep")
     if cache.trie.is_open.any():
-        return Result(tables={"theory_e3": points.head(0).match_to_schema(E3_SCHEMA, extra_columns="ignore",
-                                                                          missing_columns="insert"),
-                              "theory_f4": points.head(0).match_to_schema(F4_SCHEMA, extra_columns="ignore",
-                                                                          missing_columns="insert")})
+        return Result(
+            tables={
+                "theory_e3": points.head(0).match_to_schema(
+                    E3_SCHEMA, extra_columns="ignore", missing_columns="insert"
+                ),
+                "theory_f4": points.head(0).match_to_schema(
+                    F4_SCHEMA, extra_columns="ignore", missing_columns="insert"
+                ),
+            }
+        )
     order = theory_e3(cache.trie, cache, points)
     shape = theory_f4(cache.trie, points, cache.vocab_size)
     return Result(

@@ -15,7 +15,9 @@ def validity_diversity_frontier(run: Run) -> Result:
     points = run.table("decoding_sweep")
     floors = run.slice("floors_spec")["validity_floors"]
     frontier, best = frontier_of(points), best_diversity(points, floors)
-    at = best.filter((pl.col("floor") == floors[0]) & pl.col("diversity").is_not_null()).sort("diversity", descending=True)
+    at = best.filter((pl.col("floor") == floors[0]) & pl.col("diversity").is_not_null()).sort(
+        "diversity", descending=True
+    )
     return Result(
         tables={"validity_diversity_frontier": frontier, "best_diversity": best},
         numbers={f"best {row['rule']} at Val >= {floors[0]}": row["diversity"] for row in at.iter_rows(named=True)},

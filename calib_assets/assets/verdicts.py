@@ -44,7 +44,10 @@ class Rule:
 
 def probabilities_sum_to_one(read: Reader) -> Verdict:
     """Valid, unexplored and leaked mass, each summed by its own route, make 1; the table's valid mass is the same."""
-    table, leaked = read("sequence_probabilities", "sequence_probabilities"), read("sequence_probabilities", "leaked_mass")
+    table, leaked = (
+        read("sequence_probabilities", "sequence_probabilities"),
+        read("sequence_probabilities", "leaked_mass"),
+    )
     valid = table.filter(pl.col("answer") >= 0).group_by("temperature").agg(pl.col("probability").sum().alias("listed"))
     joined = leaked.join(valid, on="temperature")
     total = (joined["valid"] + joined["open"] + joined["leaked"] - 1).abs().max()
@@ -76,7 +79,9 @@ def factors_multiply(read: Reader) -> Verdict:
     """Theorem E.1: Prec_seq = Π α_t and Rec_seq = Π β_t, the factors being computed from their own definition."""
     points, steps = read("decoding_sweep", "decoding_sweep"), read("decoding_sweep", "steps")
     # A factor after one that is 0 has an impossible condition (null); the product is 0 whatever it would be.
-    products = steps.group_by(KEYS).agg(pl.col("alpha").fill_null(1.0).product(), pl.col("beta").fill_null(1.0).product())
+    products = steps.group_by(KEYS).agg(
+        pl.col("alpha").fill_null(1.0).product(), pl.col("beta").fill_null(1.0).product()
+    )
     joined = points.join(products, on=KEYS, nulls_equal=True)
     known = joined.filter(pl.col("sequence_precision").is_not_null())
     if joined.height != points.height:
@@ -110,10 +115,14 @@ def oracle_dominates(read: Reader) -> Verdict:
     if ordered and complete:
         problems += _not_one(points, "oracle_cutoff")
     if ordered and complete and conditionals.height == 1:
-        oracle = points.filter(pl.col("rule") == "oracle_cutoff").select("temperature", pl.col("diversity").alias("best"))
+        oracle = points.filter(pl.col("rule") == "oracle_cutoff").select(
+            "temperature", pl.col("diversity").alias("best")
+        )
         ranked = points.filter(pl.col("rule").is_in([name for name, rule in RULES.items() if rule.is_rank_rule]))
         above = ranked.join(oracle, on="temperature").filter(pl.col("diversity") > pl.col("best") + TOLERANCE)
-        problems += [f"{row['rule']} ({row['parameter']}) at T = {row['temperature']}" for row in above.iter_rows(named=True)]
+        problems += [
+            f"{row['rule']} ({row['parameter']}) at T = {row['temperature']}" for row in above.iter_rows(named=True)
+        ]
     scope = "validity oracle"
     if ordered:
         scope += ", cutoff oracle (every context is order-calibrated)"
@@ -136,7 +145,8 @@ def frontier_is_not_dominated(read: Reader) -> Verdict:
     frontier = read("validity_diversity_frontier", "validity_diversity_frontier")
     pairs = frontier.select("rule", "validity", "diversity").join(points, on="rule", suffix="_other")
     worse = pairs.filter(
-        (pl.col("validity_other") >= pl.col("validity")) & (pl.col("diversity_other") >= pl.col("diversity"))
+        (pl.col("validity_other") >= pl.col("validity"))
+        & (pl.col("diversity_other") >= pl.col("diversity"))
         & ((pl.col("validity_other") > pl.col("validity")) | (pl.col("diversity_other") > pl.col("diversity")))
     )
     return Verdict(worse.is_empty(), f"{worse.height} dominated pairs among {frontier.height} frontier points")
@@ -161,18 +171,44 @@ def recall_bound_holds(read: Reader) -> Verdict:
 
 
 RULEBOOK = (
-    Rule("sequence_probabilities", "probabilities_sum_to_one", "Valid, unexplored and invalid mass make 1 (Figure 10).",
-         probabilities_sum_to_one),
-    Rule("decoding_sweep", "values_in_unit_interval", "Val, Div, Prec_seq and Rec_seq lie in [0, 1] (Definition 3.1).",
-         values_in_unit_interval),
-    Rule("decoding_sweep", "factors_multiply", "Prec_seq = Π α_t and Rec_seq = Π β_t to 1e-9 (Theorem E.1).",
-         factors_multiply),
-    Rule("decoding_sweep", "oracle_dominates", "The oracles dominate wherever they must (§5.3).", oracle_dominates,
-         reads=("conditional_calibration",)),
-    Rule("validity_diversity_frontier", "frontier_is_not_dominated", "Frontier points are Pareto-optimal (Figure 6).",
-         frontier_is_not_dominated, reads=("decoding_sweep",)),
+    Rule(
+        "sequence_probabilities",
+        "probabilities_sum_to_one",
+        "Valid, unexplored and invalid mass make 1 (Figure 10).",
+        probabilities_sum_to_one,
+    ),
+    Rule(
+        "decoding_sweep",
+        "values_in_unit_interval",
+        "Val, Div, Prec_seq and Rec_seq lie in [0, 1] (Definition 3.1).",
+        values_in_unit_interval,
+    ),
+    Rule(
+        "decoding_sweep",
+        "factors_multiply",
+        "Prec_seq = Π α_t and Rec_seq = Π β_t to 1e-9 (Theorem E.1).",
+        factors_multiply,
+    ),
+    Rule(
+        "decoding_sweep",
+        "oracle_dominates",
+        "The oracles dominate wherever they must (§5.3).",
+        oracle_dominates,
+        reads=("conditional_calibration",),
+    ),
+    Rule(
+        "validity_diversity_frontier",
+        "frontier_is_not_dominated",
+        "Frontier points are Pareto-optimal (Figure 6).",
+        frontier_is_not_dominated,
+        reads=("decoding_sweep",),
+    ),
     Rule("calibration_gap", "gaps_add_up", "Order gap, shape gap and the best rule make 1.", gaps_add_up),
-    Rule("theory_bounds", "recall_bound_holds", "Measured recall stays below the certified bounds (Theorem E.3).",
-         recall_bound_holds),
+    Rule(
+        "theory_bounds",
+        "recall_bound_holds",
+        "Measured recall stays below the certified bounds (Theorem E.3).",
+        recall_bound_holds,
+    ),
 )
 """Every check on tables; the checksum of the logit cache is a check of files and stands in ``checks``."""

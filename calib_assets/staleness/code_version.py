@@ -61,7 +61,7 @@ def code_parts(*roots: object) -> dict[str, str]:
 
 @functools.cache
 def _expanded(item: object) -> tuple[dict[str, str], tuple[object, ...]]:
-    """Parts of one function or class itself, and the project code that it names. Assets share most of what they reach."""
+    """Parts of one function or class, and the project code that it names (assets share most of what they reach)."""
     tree, reached = _tree(item), []
     parts = {_name(item): _short_hash(ast.unparse(_stripped(tree)))}
     for name, value in _reached(item, tree):
@@ -88,8 +88,10 @@ def _stripped(tree: ast.AST) -> ast.AST:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(
-                first.value.value, str
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree

@@ -19,7 +19,7 @@ class Progress:
         self.first: int | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell that ``done`` of ``total`` are finished; what was there before this call began is not counted as speed."""
+        """Tell that ``done`` of ``total`` are finished; what was there at the first call is not counted as speed."""
         now = time.monotonic()
         if self.first is None:
             self.first = done

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Strict, Tag, f
 from calib_assets.decoding import RULES, DecodingGrid
 
 KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-MOVING_REVISIONS = {"main", "master", "HEAD", "latest"}
+COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class Row(BaseModel):
@@ -44,15 +44,15 @@ class HubSource(Row):
     """A model on the Hugging Face hub, at one fixed revision."""
 
     id: str = Field(description="hub id, `organisation/name`")
-    revision: str = Field(min_length=1, description="commit hash or tag; a moving branch is refused")
+    revision: str = Field(description="full commit hash, 40 hexadecimal digits; branches and tags can move")
 
     @field_validator("revision")
     @classmethod
     def _fixed(cls, value: str) -> str:
-        if value in MOVING_REVISIONS:
+        if not COMMIT.match(value):
             raise ValueError(
-                "a branch moves, so a cached result would not say which weights made it; write the commit hash "
-                "shown on the model's hub page"
+                "branches and tags move, so a cached result would not say which weights made it; write the full "
+                "commit hash (40 hexadecimal digits) shown on the model's hub page"
             )
         return value
 
@@ -90,7 +90,9 @@ _UNKNOWN_SOURCE = {
     "custom_error_message": "a source needs one of the fields `id` (hub), `package`, `path` or `markov`",
 }
 WeightsSource = Annotated[
-    Annotated[HubSource, Tag("HubSource")] | Annotated[PackageSource, Tag("PackageSource")] | Annotated[LocalSource, Tag("LocalSource")],
+    Annotated[HubSource, Tag("HubSource")]
+    | Annotated[PackageSource, Tag("PackageSource")]
+    | Annotated[LocalSource, Tag("LocalSource")],
     Discriminator(_source_kind, **_UNKNOWN_SOURCE),
 ]
 Source = Annotated[
@@ -255,9 +257,7 @@ class Decoding(Row):
         default = DecodingGrid.default(temperatures)
         if self.rules == "default":
             return default
-        rules = {
-            name: default.rules[name] if values == "default" else values for name, values in self.rules.items()
-        }
+        rules = {name: default.rules[name] if values == "default" else values for name, values in self.rules.items()}
         return DecodingGrid(temperatures=temperatures, rules=rules)
 
 

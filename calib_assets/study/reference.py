@@ -46,8 +46,14 @@ def reference() -> str:
 
 
 def _section(row: type[BaseModel]) -> str:
-    lines = [f"## {row.__name__}", "", (row.__doc__ or "").strip(), "", "| field | type | default | meaning |",
-             "|---|---|---|---|"]
+    lines = [
+        f"## {row.__name__}",
+        "",
+        (row.__doc__ or "").strip(),
+        "",
+        "| field | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
     for name, info in row.model_fields.items():
         default = "required" if info.is_required() else f"`{_default(info)}`"
         lines.append(f"| `{name}` | {_type(info.annotation)} | {default} | {_escape(info.description or '')} |")

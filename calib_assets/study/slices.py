@@ -18,8 +18,8 @@ def model_spec(study: Study, model: str) -> Slice:
     """What makes one model's numbers: weights, dtype and how contexts are built (not its family or licence)."""
     row = study.model(model)
     data = row.model_dump(
-        mode="json", include={"variant", "dtype", "chat_template", "system_prompt", "answer_prefix", "thinking", "bos",
-                              "parity"}
+        mode="json",
+        include={"variant", "dtype", "chat_template", "system_prompt", "answer_prefix", "thinking", "bos", "parity"},
     )
     source = row.source.model_dump(mode="json")
     if isinstance(row.source, MarkovSource) or "path" in source:

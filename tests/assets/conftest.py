@@ -3,11 +3,11 @@
 import json
 import shutil
 
+import dagster as dg
 import numpy as np
 import pytest
 import yaml
 
-import dagster as dg
 from calib_assets.assets import GRAPH
 from calib_assets.assets.memo import context_for
 from calib_assets.definitions import build_defs
@@ -55,15 +55,34 @@ class Workplace:
                     "title": "Two chains",
                     "models": [model_row("alpha"), model_row("beta")],
                     "tasks": [
-                        {"name": "digits", "kind": "digits", "length": 2, "separator": ",", "prompt": "p",
-                         "completion": "d:"},
-                        {"name": "colours", "kind": "list", "answers": ["red", "green", "blue"], "terminated": True,
-                         "tokenizations": "all", "unexplored_mass": 0.0, "prompt": "p", "completion": "r:"},
+                        {
+                            "name": "digits",
+                            "kind": "digits",
+                            "length": 2,
+                            "separator": ",",
+                            "prompt": "p",
+                            "completion": "d:",
+                        },
+                        {
+                            "name": "colours",
+                            "kind": "list",
+                            "answers": ["red", "green", "blue"],
+                            "terminated": True,
+                            "tokenizations": "all",
+                            "unexplored_mass": 0.0,
+                            "prompt": "p",
+                            "completion": "r:",
+                        },
                     ],
                     "decoding": {
                         "temperatures": [0.5, 1.0, 2.0],
-                        "rules": {"unrestricted": "default", "top_p": [0.5, 0.9], "top_k": [2, 5],
-                                  "oracle_cutoff": "default", "validity_oracle": "default"},
+                        "rules": {
+                            "unrestricted": "default",
+                            "top_p": [0.5, 0.9],
+                            "top_k": [2, 5],
+                            "oracle_cutoff": "default",
+                            "validity_oracle": "default",
+                        },
                         "validity_floors": [0.001, 0.5],
                         "sequence_temperatures": [1.0, 2.0],
                     },
@@ -72,6 +91,7 @@ class Workplace:
                 sort_keys=False,
             )
         )
+
     def write_chain(self, name: str, seed: int) -> None:
         """One more chain beside the study file."""
         write_chain(self.folder / f"{name}.json", seed)

@@ -1,6 +1,7 @@
 """Bad input stops before any work with an error to act on; interrupted work loses nothing."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def test_asset_launched_before_its_upstream(workplace, tmp_path):
 
     view = workplace.view()
     empty = Context(view.graph, view.study, ArtifactStore(tmp_path / "empty"), view.slicer, view.tools)
-    with pytest.raises(UpstreamMissing, match=r"calibration_gap\[alpha\|digits\] reads decoding_sweep\[alpha\|digits\]"):
+    with pytest.raises(
+        UpstreamMissing, match=r"calibration_gap\[alpha\|digits\] reads decoding_sweep\[alpha\|digits\]"
+    ):
         materialize(empty, "calibration_gap", ("alpha", "digits"), log=lambda line: None)
 
 
@@ -103,20 +106,28 @@ def test_status_prints_reasons_and_model_work(workplace, capsys, monkeypatch):
 
 
 def test_killed_at_any_point_nothing_is_lost_and_nothing_wrong_is_served(finished, tmp_path, instance):
-    import shutil
-
     done, _ = finished
     shutil.copytree(done.folder, tmp_path / "again", ignore=shutil.ignore_patterns("store"))
     place = type(done)(tmp_path / "again", new=False)
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(ROOT / "dagster.yaml", home)
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "CALIB_STUDY": str(place.file),
-                   "CALIB_STORE": str(place.folder / "store"), "PYTHONWARNINGS": "ignore"}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "CALIB_STUDY": str(place.file),
+        "CALIB_STORE": str(place.folder / "store"),
+        "PYTHONWARNINGS": "ignore",
+    }
     store, kept = place.store.open(), {}
     for wanted in (3, 14, 26):
-        process = subprocess.Popen([Path(sys.executable).parent / "calib-assets", "refresh"], cwd=ROOT,
-                                   env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "calib-assets", "refresh"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         end = time.monotonic() + 90
         while process.poll() is None and len(list(store.root.glob("*/*/*/current.json"))) < wanted:
             if time.monotonic() > end:
@@ -139,3 +150,28 @@ def test_killed_at_any_point_nothing_is_lost_and_nothing_wrong_is_served(finishe
         for cell in GRAPH.cells(key, place.study.load()):
             assert store.current(key, cell).data_version == reference.current(key, cell).data_version, key
             assert store.damage(store.current(key, cell), full=True) is None
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+def test_a_damaged_logit_shard_is_never_read_and_is_repaired(workplace, tmp_path, monkeypatch, capsys, damage):
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("CALIB_STUDY", str(workplace.file))
+    monkeypatch.setenv("CALIB_STORE", str(workplace.folder / "store"))
+    (shard,) = (workplace.folder / "store" / "exact_logit_cache" / "alpha" / "digits").glob(
+        "*/cache/shard-*.safetensors"
+    )
+    whole = shard.read_bytes()
+    broken = bytearray(whole)
+    broken[-5] ^= 4
+    shard.write_bytes(broken if damage == "flip" else whole[:-8])
+    # A reader that is sent to it refuses, naming the file; nothing downstream is computed from it.
+    workplace.edit(lambda study: study["decoding"].update(temperatures=[0.5, 1.0, 3.0]))
+    if damage == "flip":
+        assert main(["refresh"]) == 1
+        assert "shard-00000.safetensors" in capsys.readouterr().err
+    assert main(["refresh", "--verify"]) == 0
+    assert shard.read_bytes() == whole
+    assert main(["status", "--verify"]) == 0

@@ -18,4 +18,6 @@ def test_option_limits_the_fit(workplace, instance):
     workplace.edit(lambda study: study["logit_fits"].update(top_ranks=12))
     _, computed = workplace.refresh(instance)
     assert set(computed) == {"logit_fits", "shape_section", "report"}
-    assert Results(workplace.file, workplace.folder / "store").table("logit_fits", "logit_fit_curves")["rank"].max() == 12
+    assert (
+        Results(workplace.file, workplace.folder / "store").table("logit_fits", "logit_fit_curves")["rank"].max() == 12
+    )

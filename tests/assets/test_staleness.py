@@ -2,9 +2,9 @@
 
 import json
 
+import dagster as dg
 import pytest
 
-import dagster as dg
 from calib_assets.assets import GRAPH
 from calib_assets.staleness.planner import plan
 from jobs.runner import ensure_partitions
@@ -183,7 +183,10 @@ def test_partition_mapping_agrees_with_dagster(workplace, instance):
                     parents = graph.get_parent_partition_keys_for_child(
                         "|".join(cell) or None, dg.AssetKey(dep), dg.AssetKey(key)
                     )
-                    assert ours[dep] == {str(name) for name in parents.partitions_subset.get_partition_keys()}, (key, dep)
+                    assert ours[dep] == {str(name) for name in parents.partitions_subset.get_partition_keys()}, (
+                        key,
+                        dep,
+                    )
 
 
 def test_a_rule_that_the_grid_does_not_name_is_no_part_of_the_sweep(workplace):

@@ -160,7 +160,7 @@ def test_smollm2_weights_are_the_ggufs(smollm2):
 
 
 def test_smollm2_opens_fast_the_second_time(smollm2, cache_dir):
-    smollm2.directory  # converted by now
+    assert smollm2.directory.is_dir()  # converted by now
     start = time.perf_counter()
     assert prepare_model(smollm2.source, cache_dir) == smollm2.directory
     assert time.perf_counter() - start < 5

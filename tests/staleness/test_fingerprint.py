@@ -40,8 +40,13 @@ def test_refuses_numbers_that_json_cannot_hold(value):
         digest([value])
 
 
-TABLE = {"rule": ["a", None, "ü"], "k": [1, 2, None], "x": [0.5, None, -0.0], "ok": [True, None, False],
-         "list": [[1.0, 2.0], None, []]}
+TABLE = {
+    "rule": ["a", None, "ü"],
+    "k": [1, 2, None],
+    "x": [0.5, None, -0.0],
+    "ok": [True, None, False],
+    "list": [[1.0, 2.0], None, []],
+}
 
 
 def test_table_digest_is_a_known_value_so_a_library_upgrade_cannot_move_it_unseen():

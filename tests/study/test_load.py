@@ -88,7 +88,10 @@ def test_unknown_field_has_its_line(load, document):
         (lambda d: d["models"][0].update(pair="other"), ["'other'", "not a model of this study", "chain"]),
         (lambda d: d["models"].append(d["models"][0]), ["models", "'chain' is used 2 times", "own name"]),
         (lambda d: d.update(models=[]), ["models", "at least 1"]),
-        (lambda d: d["models"][0].update(source={"id": "a/b", "revision": "main"}), ["revision", "a branch moves"]),
+        (
+            lambda d: d["models"][0].update(source={"id": "a/b", "revision": "main"}),
+            ["source.revision", "'main'", "branches and tags move", "40 hexadecimal digits"],
+        ),
         (lambda d: d["models"][0].update(source={"id": "a/b", "revison": "x"}), ["source.revison", "`revision`?"]),
         (lambda d: d["models"][0].update(source={"hub": "a/b"}), ["models[0] (chain).source", "`id` (hub)"]),
         (lambda d: d["decoding"].update(temperatures=["a"]), ["decoding.temperatures[0]", "'a'", "number"]),
@@ -159,7 +162,14 @@ def test_temperature_range_equals_the_list_it_prints_as(load, document):
 
 
 def test_digit_sums_by_a_second_route(load, document):
-    document["tasks"][0] = {"name": "s", "kind": "digit_sum", "length": 3, "total": 13, "prompt": "p", "completion": "c"}
+    document["tasks"][0] = {
+        "name": "s",
+        "kind": "digit_sum",
+        "length": 3,
+        "total": 13,
+        "prompt": "p",
+        "completion": "c",
+    }
     answers = answers_of(load(document).task("s"))
     expected = [f"{a}, {b}, {c}" for a in range(10) for b in range(10) for c in range(10) if a + b + c == 13]
     assert list(answers) == expected and len(answers) == 75

@@ -27,8 +27,11 @@ TOKENS = [*"0123456789", ",", " ", ":", *"redgnblu"]
 def write_chain(path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     size = len(TOKENS)
-    chain = {"tokens": TOKENS, "transition": rng.dirichlet(np.full(size, 0.5), size=size).tolist(),
-             "initial": [1 / size] * size}
+    chain = {
+        "tokens": TOKENS,
+        "transition": rng.dirichlet(np.full(size, 0.5), size=size).tolist(),
+        "initial": [1 / size] * size,
+    }
     path.write_text(json.dumps(chain))
 
 
@@ -42,17 +45,39 @@ class Deployment:
     def __init__(self, folder: Path):
         self.folder, self.file = folder, folder / "study.yaml"
         write_chain(folder / "alpha.json", 0)
-        self.file.write_text(yaml.safe_dump({
-            "name": "small", "title": "Small", "models": [model("alpha")],
-            "tasks": [{"name": "colours", "kind": "list", "answers": ["red", "green"], "prompt": "p", "completion": "r:"}],
-            "decoding": {"temperatures": [1.0, 2.0], "rules": {"unrestricted": "default", "oracle_cutoff": "default"}},
-            "logit_fits": {"conditionals": 1},
-        }))
+        self.file.write_text(
+            yaml.safe_dump(
+                {
+                    "name": "small",
+                    "title": "Small",
+                    "models": [model("alpha")],
+                    "tasks": [
+                        {
+                            "name": "colours",
+                            "kind": "list",
+                            "answers": ["red", "green"],
+                            "prompt": "p",
+                            "completion": "r:",
+                        }
+                    ],
+                    "decoding": {
+                        "temperatures": [1.0, 2.0],
+                        "rules": {"unrestricted": "default", "oracle_cutoff": "default"},
+                    },
+                    "logit_fits": {"conditionals": 1},
+                }
+            )
+        )
         home = folder / "home"
         home.mkdir()
         shutil.copy(ROOT / "dagster.yaml", home)
-        self.environment = {**os.environ, "DAGSTER_HOME": str(home), "CALIB_STUDY": str(self.file),
-                            "CALIB_STORE": str(folder / "store"), "PYTHONWARNINGS": "ignore"}
+        self.environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(home),
+            "CALIB_STUDY": str(self.file),
+            "CALIB_STORE": str(folder / "store"),
+            "PYTHONWARNINGS": "ignore",
+        }
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -122,9 +147,18 @@ def deployment(tmp_path_factory):
 @pytest.fixture
 def browser(tmp_path):
     options = webdriver.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                 "--disable-component-update", "--disable-sync", "--disable-quic", "--window-size=1600,1100",
-                 f"--user-data-dir={tmp_path / 'profile'}"):
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        "--window-size=1600,1100",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
@@ -177,7 +211,11 @@ def test_sensor_computes_a_new_model_and_nothing_else(deployment):
     study = yaml.safe_load(deployment.file.read_text())
     study["models"].append(model("beta"))
     deployment.file.write_text(yaml.safe_dump(study))
-    selector = {"repositoryName": "__repository__", "repositoryLocationName": "calib_assets", "sensorName": "refresh_stale"}
+    selector = {
+        "repositoryName": "__repository__",
+        "repositoryLocationName": "calib_assets",
+        "sensorName": "refresh_stale",
+    }
     started = deployment.ask(
         "mutation($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }", s=selector
     )
@@ -187,9 +225,13 @@ def test_sensor_computes_a_new_model_and_nothing_else(deployment):
         node = deployment.partitions("shape_section")
         materialized = node["partitionStats"]["numMaterialized"] == 2
         command = [BIN / "calib-assets", "status"]
-        return materialized and subprocess.run(
-            command, cwd=ROOT, env=deployment.environment, capture_output=True, check=False
-        ).returncode == 0
+        return (
+            materialized
+            and subprocess.run(
+                command, cwd=ROOT, env=deployment.environment, capture_output=True, check=False
+            ).returncode
+            == 0
+        )
 
     deployment.wait(report_is_made, seconds=280)
     query = """{ runsOrError(filter: {statuses: [SUCCESS, FAILURE]}) { ... on Runs { results { status jobName

@@ -18,10 +18,11 @@ from jaxtyping import Bool, Float, Int
 from ..conditional import Conditional
 from ..tempered import Tempered
 
+
 class Registry(dict[str, type["TruncationRule"]]):
     """Rules by name. A type of its own, since code that looks a rule up does not depend on every rule there is.
 
-    Code versions follow plain dicts to the classes in them, and stop at this one: an asset names the rules that it uses.
+    Code versions follow plain dicts to the classes in them and stop at this one: an asset names the rules it uses.
     """
 
 
