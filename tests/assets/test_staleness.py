@@ -121,7 +121,7 @@ def test_switching_back_restores_without_computing(workplace, instance):
     workplace.refresh(instance)
     assert plan(workplace.view()) == []
     statuses = {}
-    for event in instance.fetch_materializations("decoding_sweep", limit=8).records:
+    for event in instance.fetch_materializations(dg.AssetKey("decoding_sweep"), limit=20).records:
         statuses.setdefault(event.asset_materialization.tags["calib/cache"], []).append(event.partition_key)
     assert len(statuses["restored"]) == len(statuses["computed"]) == 4
 
