@@ -1,0 +1,6 @@
+"""Settings of all tests: Hypothesis sets no deadlines, since how long an example takes says nothing about its result."""
+
+from hypothesis import settings
+
+settings.register_profile("calib-assets", deadline=None)
+settings.load_profile("calib-assets")
