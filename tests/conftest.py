@@ -1,4 +1,4 @@
-"""Settings of all tests: Hypothesis sets no deadlines, since how long an example takes says nothing about its result."""
+"""Settings of all tests. Hypothesis sets no deadlines: how long an example takes says nothing about its result."""
 
 from hypothesis import settings
 

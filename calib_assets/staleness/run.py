@@ -22,6 +22,10 @@ class UpstreamMissing(RuntimeError):
     """An asset was launched before what it reads; the text names the upstream and the remedy."""
 
 
+class UpstreamChanged(RuntimeError):
+    """Another run changed what this one was reading; its result would be filed under inputs that it did not have."""
+
+
 @dataclass
 class Result:
     """What an asset's body returns.
@@ -157,6 +161,7 @@ def materialize(
 
     Raises:
         UpstreamMissing: If an upstream asset has no result.
+        UpstreamChanged: If one got another result while this was computed.
     """
     found = None if force else _stored(context, key, cell)
     if found is not None:
@@ -203,6 +208,11 @@ def _compute(context: Context, key: str, cell: Cell, log: Callable[[str], None],
     node = context.graph.nodes[key]
     result = node.body(Run(context, key, cell, folder, mark, log))
     seconds = time.monotonic() - started
+    if fingerprint(key, cell, identity(context, key, cell)) != mark:
+        raise UpstreamChanged(
+            f"{key}[{cell_name(cell)}]: what it reads changed while it was computed (another run, or new weights); "
+            "nothing was stored; refresh again"
+        )
     payload = {f"{name}.parquet": parquet_bytes(table) for name, table in result.tables.items()} | result.files
     if node.preview is not None:
         payload[PREVIEW] = node.preview(result)
