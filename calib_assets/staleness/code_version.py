@@ -3,7 +3,7 @@
 The hash covers the syntax tree, without comments, docstrings and formatting, of a function and, transitively, of every
 project function, class and constant that it names: rewording a docstring changes nothing, editing a helper's constant
 changes exactly its users. Names are followed through the syntax tree (annotations count as uses, so a parameter typed
-``PrefixTrie`` reaches that class). What this cannot see is dynamic dispatch: an asset declares such code itself
+``PrefixTrie`` reaches that class). A module that is imported inside a function counts as a whole. What this cannot see is dynamic dispatch: an asset declares such code itself
 (``dispatches``), and library upgrades by naming the libraries (``libraries``).
 """
 
@@ -11,15 +11,24 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import inspect
 import textwrap
 import types
+from pathlib import Path
 
 import numpy as np
 
 PROJECT = ("calib_assets", "resources", "jobs")
-# Plumbing: it moves results and decides when to compute, but never what; else any edit here would stale everything.
-PLUMBING = ("calib_assets.staleness", "calib_assets.figures.encode")
+# Plumbing: it moves results, finds files and decides when to compute, but never what; else any edit here would stale
+# everything. (What a model's files hold is identity by their checksums, wherever they are found.)
+PLUMBING = (
+    "calib_assets.staleness",
+    "calib_assets.figures.encode",
+    "resources.artifacts.atomic",
+    "resources.language_models.loading",
+    "resources.language_models.sources",
+)
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -64,6 +73,8 @@ def _expanded(item: object) -> tuple[dict[str, str], tuple[object, ...]]:
     """Parts of one function or class, and the project code that it names (assets share most of what they reach)."""
     tree, reached = _tree(item), []
     parts = {_name(item): _short_hash(ast.unparse(_stripped(tree)))}
+    for module in _imports_inside(tree):
+        parts |= _module_parts(module)
     for name, value in _reached(item, tree):
         value = inspect.unwrap(value) if callable(value) else value  # lru_cache and the like
         if isinstance(value, types.FunctionType | type):
@@ -76,6 +87,35 @@ def _expanded(item: object) -> tuple[dict[str, str], tuple[object, ...]]:
     return parts, tuple(reached)
 
 
+def _imports_inside(tree: ast.AST) -> list[str]:
+    """Project modules that code imports where it runs, not at the top of its file (torch loads late that way)."""
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.append(node.module)
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return [name for name in names if _is_project(name)]
+
+
+@functools.cache
+def _module_parts(name: str) -> dict[str, str]:
+    """Hash of a whole module and of the project modules that it imports, read as text.
+
+    Importing it would load what was to be loaded late, so single functions are not told apart here.
+    """
+    parts, pending, seen = {}, [name], set()
+    while pending:
+        module = pending.pop()
+        spec = None if module in seen else importlib.util.find_spec(module)
+        seen.add(module)
+        if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+            tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+            pending += _imports_inside(tree)
+            parts[f"{module} (module)"] = _short_hash(ast.unparse(_stripped(tree)))
+    return parts
+
+
 def _tree(item: object) -> ast.AST:
     try:
         source = inspect.getsource(item)
@@ -86,7 +126,7 @@ def _tree(item: object) -> ast.AST:
 
 def _stripped(tree: ast.AST) -> ast.AST:
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module) and node.body:
             first = node.body[0]
             if (
                 isinstance(first, ast.Expr)
@@ -132,7 +172,10 @@ def _namespace(item: object) -> dict[str, object]:
 
 
 def _in_project(item: object) -> bool:
-    module = getattr(item, "__module__", None) or ""
+    return _is_project(getattr(item, "__module__", None) or "")
+
+
+def _is_project(module: str) -> bool:
     if any(module == name or module.startswith(name + ".") for name in PLUMBING):
         return False
     return module.split(".")[0] in PROJECT

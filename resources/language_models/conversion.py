@@ -29,7 +29,14 @@ from resources.artifacts.atomic import (
     write_json,
 )
 from resources.language_models.errors import CorruptFileError, SourceError
-from resources.language_models.sources import check_safetensors, remembered_sha256, resolve, verified_sha256
+from resources.language_models.sources import (
+    check_safetensors,
+    hub_cache,
+    hub_snapshot,
+    remembered_sha256,
+    resolve,
+    verified_sha256,
+)
 from resources.language_models.spec import ModelSource
 
 CONVERTER = 1  # raise it when the same GGUF must be converted anew
@@ -60,7 +67,7 @@ def prepare_model(source: ModelSource, cache_dir: str | Path) -> Path:
         DiskSpaceError: Not enough room for the converted weights.
     """
     if source.kind == "hub":
-        return _hub_snapshot(source, cache_dir)
+        return hub_snapshot(source, cache_dir)
     resolved = resolve(source)
     digest = verified_sha256(source, cache_dir)
     if resolved.is_directory:
@@ -93,7 +100,7 @@ def is_prepared(source: ModelSource, cache_dir: str | Path) -> bool:
     if source.kind == "hub":
         from huggingface_hub import try_to_load_from_cache
 
-        hub = _hub_cache(cache_dir)
+        hub = hub_cache(cache_dir)
         return isinstance(try_to_load_from_cache(source.hub, "config.json", hub, revision=source.revision), str)
     if resolve(source).is_directory:
         return True
@@ -227,28 +234,3 @@ def _mend_pre_tokenizer(tokenizer, pre: str | None) -> list[str]:
     note = f"pre-tokenizer {pre!r} is unknown to transformers; GPT-2's stands in: check the tokenization"
     _log.warning("%s", note)
     return [note]
-
-
-def _hub_cache(cache_dir: str | Path) -> Path | None:
-    """Where downloads go: under the one folder of all caches, unless the environment names a shared hub cache."""
-    named = {"HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} & set(os.environ)
-    return None if named else Path(cache_dir) / "hub"
-
-
-def _hub_snapshot(source: ModelSource, cache_dir: str | Path) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
-    try:
-        hub = _hub_cache(cache_dir)
-        return Path(
-            snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns, cache_dir=hub)
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise SourceError(
-            f"hub model {source.hub!r} at revision {source.revision!r}",
-            f"not in the local hub cache, and the download failed ({type(error).__name__}: {reason})",
-            "check id, revision, network and HF_TOKEN, or download it elsewhere and use a path source",
-        ) from error

@@ -7,6 +7,7 @@ all up to date can compute every fingerprint in milliseconds (hashes are remembe
 import fnmatch
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -222,3 +223,33 @@ def check_safetensors(path: Path) -> None:
         raise CorruptFileError(
             str(path), f"{size:,} bytes where its header says {expected:,}", "download the file again"
         )
+
+
+def hub_cache(cache_dir: str | Path) -> Path | None:
+    """Where downloads go: under the one folder of all caches, unless the environment names a shared hub cache."""
+    named = {"HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} & set(os.environ)
+    return None if named else Path(cache_dir) / "hub"
+
+
+def hub_snapshot(source: ModelSource, cache_dir: str | Path) -> Path:
+    """Folder of a hub model's files at its revision, downloaded if they are not at hand.
+
+    Raises:
+        SourceError: If the download fails, with the reason and the remedy.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
+    try:
+        hub = hub_cache(cache_dir)
+        return Path(
+            snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns, cache_dir=hub)
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise SourceError(
+            f"hub model {source.hub!r} at revision {source.revision!r}",
+            f"not in the local hub cache, and the download failed ({type(error).__name__}: {reason})",
+            "check id, revision, network and HF_TOKEN, or download it elsewhere and use a path source",
+        ) from error

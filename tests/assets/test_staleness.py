@@ -202,3 +202,14 @@ def test_a_rule_that_the_grid_does_not_name_is_no_part_of_the_sweep(workplace):
     assert rules_in_identity() == {"unrestricted", "top_p", "top_k", "oracle_cutoff", "validity_oracle"}
     workplace.edit(lambda study: study["decoding"]["rules"].update(min_p=[0.1]))
     assert "min_p" in rules_in_identity()
+
+
+def test_finding_and_writing_files_is_no_part_of_a_cache_but_scoring_is(workplace):
+    from calib_assets.staleness.code_version import code_parts
+    from resources.language_models import TransformersModel
+
+    reached = code_parts(TransformersModel)
+    for module in ("tree_attention (module)", "packing", "conversion", "tokenization"):
+        assert any(name.startswith(f"resources.language_models.{module}") for name in reached), module
+    for module in ("sources", "loading"):
+        assert not any(name.startswith(f"resources.language_models.{module}") for name in reached), module

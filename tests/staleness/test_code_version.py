@@ -58,7 +58,20 @@ ASSETS = '''
 
     def alone(run):
         return run
+
+    def lazy(run):
+        from toy.late import scaled
+        return scaled(run)
 '''
+LATE = '''
+    """Loaded when it is needed."""
+    from toy.later import FACTOR
+
+    def scaled(x):
+        """Scaled."""
+        return x * FACTOR
+'''
+LATER = "FACTOR = 2\n"
 
 
 @pytest.fixture
@@ -72,7 +85,7 @@ def versions(tmp_path, monkeypatch):
 
     def load(*replacements):
         (package / "__init__.py").write_text("")
-        for name, source in (("helpers", HELPERS), ("assets", ASSETS)):
+        for name, source in (("helpers", HELPERS), ("assets", ASSETS), ("late", LATE), ("later", LATER)):
             text = textwrap.dedent(source)
             for old, new in replacements:
                 text = text.replace(old, new)
@@ -81,8 +94,9 @@ def versions(tmp_path, monkeypatch):
             del sys.modules[name]
         importlib.invalidate_caches()
         __import__("linecache").clearcache()
+        module._module_parts.cache_clear()  # a process never sees its own files change; this test does
         assets = importlib.import_module("toy.assets")
-        return {name: code_version(getattr(assets, name)) for name in ("frontier", "area", "memo", "alone")}
+        return {name: code_version(getattr(assets, name)) for name in ("frontier", "area", "memo", "alone", "lazy")}
 
     yield load
     for name in [name for name in sys.modules if name.split(".")[0] == "toy"]:
@@ -99,6 +113,8 @@ def test_comments_docstrings_and_formatting_change_nothing(versions):
         ('"""Uses a module attribute."""', '"""Reworded."""'),
         ("# a comment", "# another"),
         ('"""Square."""', ""),
+        ('"""Scaled."""', ""),
+        ('"""Loaded when it is needed."""', '"""Loaded late."""'),
         ("x * x * BINS", "( x*x  * BINS )"),
     )
     assert changed(before, after) == set()
@@ -113,6 +129,8 @@ def test_comments_docstrings_and_formatting_change_nothing(versions):
         (("[1.0, 2.0]", "[1.0, 3.0]"), {"area"}),
         (('{"a": (1, 2)}', '{"a": (1, 3)}'), {"area"}),
         (("return x + 1", "return x + 2"), {"memo"}),
+        (("return x * FACTOR", "return x * FACTOR + 1"), {"lazy"}),
+        (("FACTOR = 2", "FACTOR = 3"), {"lazy"}),
         (("    return run\n", "    return run, 1\n"), {"alone"}),
         (("def unused(x):\n    return x", "def unused(x):\n    return -x"), set()),
     ],
