@@ -3,8 +3,9 @@
 The hash covers the syntax tree, without comments, docstrings and formatting, of a function and, transitively, of every
 project function, class and constant that it names: rewording a docstring changes nothing, editing a helper's constant
 changes exactly its users. Names are followed through the syntax tree (annotations count as uses, so a parameter typed
-``PrefixTrie`` reaches that class). A module that is imported inside a function counts as a whole. What this cannot see is dynamic dispatch: an asset declares such code itself
-(``dispatches``), and library upgrades by naming the libraries (``libraries``).
+``PrefixTrie`` reaches that class). A module that is imported inside a function counts as a whole. What this cannot see
+is dynamic dispatch: an asset declares such code itself (``dispatches``), and library upgrades by naming the libraries
+(``libraries``).
 """
 
 import ast
