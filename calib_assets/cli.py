@@ -9,11 +9,14 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from calib_assets.staleness.graph import Work
 from calib_assets.staleness.planner import Stale
 from calib_assets.staleness.store import ResultError
 from calib_assets.study import StudyError, load_study, study_path
-from calib_assets.study.prompts import prompts_digest, prompts_of
+from calib_assets.study.external import read_external
+from calib_assets.study.prompts import prompt_count, prompts_digest, prompts_of
 from resources.judges.errors import JudgeError
 from resources.language_models.errors import ModelError
 
@@ -63,7 +66,7 @@ def _validate(options: argparse.Namespace) -> int:
     settings = len(grid.temperatures) * sum(len(values) for values in grid.rules.values())
     print(
         f"{path}: valid. {len(study.models)} models, {len(study.tasks)} tasks, {settings} decoding settings, "
-        f"{len(study.sweeps)} sweeps"
+        f"{len(study.sweeps)} sweeps, {len(study.rollouts)} kinds of rollouts, {len(study.external)} external data sets"
     )
     for row in study.prompt_sets:
         if row.file is not None:
@@ -74,6 +77,13 @@ def _validate(options: argparse.Namespace) -> int:
             f"sweep {row.name}: at most {row.seeds * row.leaves:,} completions and "
             f"{row.seeds * (row.leaves + row.sampled_leaves) + row.compared_samples:,} texts to judge for each model"
         )
+    for row in study.rollouts:
+        prompts = prompt_count(study.prompt_set(row.prompts), row.max_prompts)
+        print(
+            f"rollouts {row.name}: {prompts * row.rollouts:,} of at most {row.max_new_tokens:,} tokens for each model"
+        )
+    for row in study.external:
+        print(f"external {row.name}: {read_external(row).select(pl.len()).collect().item():,} rows of {row.kind}")
     return 0
 
 
@@ -162,8 +172,13 @@ def render(stale: Sequence[Stale], view) -> list[str]:
 
 def _unready_judges(stale: Sequence[Stale], view) -> list[str]:
     """One line for each judge that stale cells may need and that could not be asked now."""
-    sweeps = {item.cell[1] for item in stale if "judge_spec" in view.graph.nodes[item.key].deps and len(item.cell) == 2}
-    names = dict.fromkeys(name for sweep in sorted(sweeps) for name in view.study.sweep(sweep).judges)
+    names: dict[str, None] = {}
+    for item in stale:
+        deps = view.graph.nodes[item.key].deps
+        if "judge_spec" in deps and len(item.cell) == 2:
+            names |= dict.fromkeys(view.study.sweep(item.cell[1]).judges)
+        if "similarity_spec" in deps and (asked := view.study.rollout(item.cell[1]).semantic_entropy) is not None:
+            names[asked.judge] = None
     found = (view.tools["judges"].unready(view.study.judge(name)) for name in names)
     return [f"note: {reason}" for reason in found if reason]
 

@@ -35,7 +35,7 @@ def due(view: Context, instance: dg.DagsterInstance) -> list[Launch]:
 
 
 def missing_partitions(view: Context, instance: dg.DagsterInstance) -> list:
-    """Requests that add the study's models, tasks and sweeps to Dagster's partitions, where they are missing."""
+    """Requests that add the study's rows to Dagster's partitions, where they are missing."""
     requests, values = [], axis_values(view.study)
     for definition in DYNAMIC:
         have = set(instance.get_dynamic_partitions(definition.name))
@@ -88,7 +88,7 @@ def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tu
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.STOPPED,
         required_resource_keys=services,
-        description="Adds new models, tasks and sweeps, reports changed slices, launches what is stale.",
+        description="Adds new rows, reports changed slices, launches what is stale.",
     )
     def refresh_stale(context: dg.SensorEvaluationContext):
         now = view(**{name: getattr(context.resources, name) for name in services})

@@ -19,6 +19,9 @@ JOB_OF_AXES = {
     ("task",): "refresh_task",
     ("model", "sweep"): "refresh_model_sweep",
     ("sweep",): "refresh_sweep",
+    ("model", "rollout"): "refresh_model_rollout",
+    ("rollout",): "refresh_rollout",
+    ("external",): "refresh_external",
     (): "refresh_study",
 }
 

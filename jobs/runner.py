@@ -83,7 +83,7 @@ def refresh(
 
 
 def ensure_partitions(view: Context, instance: dg.DagsterInstance) -> None:
-    """Add the study's models, tasks and sweeps to Dagster's dynamic partitions."""
+    """Add the study's rows to Dagster's dynamic partitions."""
     values = axis_values(view.study)
     for definition in DYNAMIC:
         instance.add_dynamic_partitions(definition.name, values[definition.name])

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from calib_assets.assets.partitions import PARTITIONS, cell_of
-from calib_assets.assets.rule import Rule
+from calib_assets.assets.rule import Reader, Rule
 from calib_assets.assets.verdicts import RULEBOOK
 from calib_assets.staleness.graph import Graph
 from resources.services import StoreService
@@ -28,7 +28,10 @@ def table_check(rule: Rule, graph: Graph) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext, store: StoreService):
         cell, opened = cell_of(context.partition_key if context.has_partition_key else None), store.open()
-        verdict = rule.holds(lambda asset, name: opened.table(asset, cell, name))
+        tables = Reader(
+            lambda asset, name: opened.table(asset, cell, name), lambda asset, name: opened.scan(asset, cell, name)
+        )
+        verdict = rule.holds(tables)
         return dg.AssetCheckResult(passed=verdict.passed, metadata={"detail": verdict.detail})
 
     return check

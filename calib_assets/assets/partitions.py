@@ -7,17 +7,23 @@ from calib_assets.staleness.graph import AXES, Cell
 MODELS = dg.DynamicPartitionsDefinition(name="model")
 TASKS = dg.DynamicPartitionsDefinition(name="task")
 SWEEPS = dg.DynamicPartitionsDefinition(name="sweep")
-DYNAMIC = (MODELS, TASKS, SWEEPS)
+ROLLOUTS = dg.DynamicPartitionsDefinition(name="rollout")
+EXTERNAL = dg.DynamicPartitionsDefinition(name="external")
+DYNAMIC = (MODELS, TASKS, SWEEPS, ROLLOUTS, EXTERNAL)
 MODEL_TASK = dg.MultiPartitionsDefinition({"model": MODELS, "task": TASKS})
 MODEL_SWEEP = dg.MultiPartitionsDefinition({"model": MODELS, "sweep": SWEEPS})
+MODEL_ROLLOUT = dg.MultiPartitionsDefinition({"model": MODELS, "rollout": ROLLOUTS})
 
 PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     (): None,
     ("model",): MODELS,
     ("task",): TASKS,
     ("sweep",): SWEEPS,
+    ("rollout",): ROLLOUTS,
+    ("external",): EXTERNAL,
     ("model", "task"): MODEL_TASK,
     ("model", "sweep"): MODEL_SWEEP,
+    ("model", "rollout"): MODEL_ROLLOUT,
 }
 
 

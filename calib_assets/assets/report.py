@@ -2,8 +2,9 @@
 
 import yaml
 
-from calib_assets.assets.sections import provenance
-from calib_assets.report import StudyPart, order_part, shape_part, study_report
+from calib_assets.assets.canopy.verdicts import COMPARISON_RULES
+from calib_assets.assets.sections import checked, provenance
+from calib_assets.report import StudyPart, canopy_part, order_part, shape_part, study_report
 from calib_assets.report.codec import decode
 from calib_assets.staleness.graph import Cell, Node
 from calib_assets.staleness.run import Result, Run
@@ -16,17 +17,32 @@ OVERALL = {
     "judge_pairs": "judge_agreement",
     "annotator_agreement": "judge_agreement",
 }
+CANOPY = {"entropy_trajectory": "entropy_trajectories", "length_distribution": "entropy_trajectories"}
+CANOPY_OVERALL = {
+    "canopy_models": "canopy_comparison",
+    "canopy_comparison": "canopy_comparison",
+    "beta_panel": "beta_panel",
+    "panel_left_out": "beta_panel",
+    "coefficients": "beta_regression",
+    "random_effects": "beta_regression",
+    "fit_summary": "beta_regression",
+    "fit_notes": "beta_regression",
+    "predictions": "beta_regression",
+    "residual_tests": "residual_diagnostics",
+    "scaled_residuals": "residual_diagnostics",
+}
 
 
 def report(run: Run) -> Result:
     """The report of the whole study: the parts that it has."""
     spec, parts, checks = run.slice("report_spec"), [], []
-    for section, part in (("shape_section", _shape), ("order_section", _order)):
+    for section, part in (("shape_section", _shape), ("order_section", _order), ("canopy_section", _canopy)):
         cells = run.upstream_cells(section)
         drawn = {cell: decode(run.read(section, cell, "section.json")) for cell in cells}
         checks += [check for found in drawn.values() for check in found["checks"]]
-        if cells:
+        if cells or (part is _canopy and run.upstream_cells("external_data")):
             parts.append(part(run, cells, drawn))
+    checks += checked(run, COMPARISON_RULES)
     configuration = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
     page = study_report(parts, configuration, spec["title"], checks=checks).encode()
     return Result(
@@ -34,6 +50,7 @@ def report(run: Run) -> Result:
         numbers={
             "models and tasks": len(run.upstream_cells("shape_section")),
             "models and sweeps": len(run.upstream_cells("order_section")),
+            "models and kinds of rollouts": len(run.upstream_cells("canopy_section")),
             "bytes of the page": len(page),
         },
     )
@@ -54,6 +71,17 @@ def _order(run: Run, cells: list[Cell], drawn: dict[Cell, dict]) -> StudyPart:
         {name: run.table(asset, name) for name, asset in OVERALL.items()},
         {name: provenance(run, asset) for name, asset in OVERALL.items()},
         judges={sweep["name"]: sweep["judges"] for sweep in run.slice("report_spec")["sweeps"]},
+        **_drawn(drawn),
+    )
+
+
+def _canopy(run: Run, cells: list[Cell], drawn: dict[Cell, dict]) -> StudyPart:
+    tables, sources = _compared(run, cells, CANOPY)
+    return canopy_part(
+        tables,
+        sources,
+        {name: run.table(asset, name) for name, asset in CANOPY_OVERALL.items()},
+        {name: provenance(run, asset) for name, asset in CANOPY_OVERALL.items()},
         **_drawn(drawn),
     )
 
@@ -80,6 +108,9 @@ NODE = Node(
         *SHAPE.values(),
         "order_section",
         *dict.fromkeys((*ORDER.values(), *OVERALL.values())),
+        "canopy_section",
+        "external_data",
+        *dict.fromkeys((*CANOPY.values(), *CANOPY_OVERALL.values())),
         "floors_spec",
         "report_spec",
     ),

@@ -5,8 +5,24 @@ from dataclasses import dataclass
 
 import polars as pl
 
-Reader = Callable[[str, str], pl.DataFrame]
 TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Tables of a cell's assets, by (asset, table).
+
+    Attributes:
+        table: Reads a table.
+        scan: Leaves a table in its file: for those that are larger than memory.
+    """
+
+    table: Callable[[str, str], pl.DataFrame]
+    scan: Callable[[str, str], pl.LazyFrame] | None = None
+
+    def __call__(self, asset: str, name: str) -> pl.DataFrame:
+        """A table."""
+        return self.table(asset, name)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""What the sections of both studies share: drawn once, kept with provenance and check results, put into the report."""
+"""What the sections of all studies share: drawn once, kept with provenance and check results, put into the report."""
 
 from collections.abc import Mapping, Sequence
 
-from calib_assets.assets.rule import Rule
+from calib_assets.assets.rule import Reader, Rule
 from calib_assets.report import Check, Provenance, ReportSection
 from calib_assets.report.codec import encode
 from calib_assets.staleness.fingerprint import digest
@@ -14,9 +14,7 @@ def kept_section(
     run: Run, section: ReportSection, sources: Mapping[str, Provenance], rules: Sequence[Rule]
 ) -> Result:
     """A drawn section as the report reads it: with the provenance of its tables and the checks of its cell."""
-    found = [(rule, rule.holds(lambda asset, name: run.table(asset, name))) for rule in rules]
-    place = cell_name(run.cell)
-    checks = [Check(rule.name, rule.asset, place, verdict.passed, verdict.detail) for rule, verdict in found]
+    checks = checked(run, rules)
     records = list(dict.fromkeys(sources.values()))
     return Result(
         files={"section.json": encode({"section": section, "provenance": records, "checks": checks})},
@@ -26,6 +24,13 @@ def kept_section(
             "checks": len(checks),
         },
     )
+
+
+def checked(run: Run, rules: Sequence[Rule]) -> list[Check]:
+    """What the checks say of the tables that this asset reads."""
+    found = [(rule, rule.holds(Reader(run.table, run.scan))) for rule in rules]
+    place = cell_name(run.cell) or None
+    return [Check(rule.name, rule.asset, place, verdict.passed, verdict.detail) for rule, verdict in found]
 
 
 def provenance(run: Run, asset: str, cell: tuple[str, ...] | None = None) -> Provenance:

@@ -16,11 +16,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
 from .conditional import Conditional
+from .heads import leading
 from .rules import TruncationRule, check_temperature
+from .rules.top_k import TopK
+from .rules.top_k_exact import TopKExact
 from .rules.unrestricted import Unrestricted
 from .tempered import Tempered
 
 _BLOCK_ELEMENTS = 1 << 19  # float64 probabilities that are held at once: 4 MB stay in the cache
+_FEW = 4  # rows of up to so many times the ranks that count are not worth a selection
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,15 @@ def uniform(stream: Sequence[int], step: int) -> float:
 class Policy(ABC):
     """Chooses one token for every row of a batch."""
 
+    @property
+    def ranks(self) -> int | None:
+        """How much of a row decides a choice: the so many most likely tokens and what is tied with the last of them.
+
+        Where it is a number, rows of these tokens alone, in the order of their ids and filled up with -inf
+        (:func:`~.heads.leading`), lead to the same tokens, by place. None: the whole row.
+        """
+        return None
+
     @abstractmethod
     def choose(self, logits: Float[np.ndarray, "rows vocab"], rows: Sequence[Row]) -> Int[np.ndarray, "rows"]:
         """The next token of each row.
@@ -105,6 +118,10 @@ class Greedy(Policy):
     [1]
     """
 
+    @property
+    def ranks(self) -> int:
+        return 1
+
     def choose(self, logits: Float[np.ndarray, "rows vocab"], rows: Sequence[Row]) -> Int[np.ndarray, "rows"]:
         return _checked(logits, rows).argmax(axis=1)
 
@@ -138,20 +155,30 @@ class Sampled(Policy):
             )
         object.__setattr__(self, "temperature", check_temperature(self.temperature))
 
+    @property
+    def ranks(self) -> int | None:
+        return int(self.rule.k) if type(self.rule) in (TopK, TopKExact) else None
+
     def choose(self, logits: Float[np.ndarray, "rows vocab"], rows: Sequence[Row]) -> Int[np.ndarray, "rows"]:
         logits = _checked(logits, rows)
         chosen = np.empty(len(rows), np.int64)
         step = max(1, _BLOCK_ELEMENTS // logits.shape[1])
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            chosen[part] = self._draw(logits[part], rows[part])
+            if self.ranks is None or logits.shape[1] <= _FEW * self.ranks:
+                chosen[part] = self._draw(logits[part], rows[part])
+            else:
+                ids, values = leading(logits[part], self.ranks)
+                chosen[part] = ids[np.arange(len(ids)), self._draw(values, rows[part])]
         return chosen
 
     def _draw(self, logits: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
         weights = np.divide(logits, self.temperature, dtype=np.float64)
         weights -= weights.max(axis=1, keepdims=True)
         np.exp(weights, out=weights)
-        if not isinstance(self.rule, Unrestricted):
+        if self.ranks is not None:
+            weights *= _leads(self.rule, logits)
+        elif not isinstance(self.rule, Unrestricted):
             for row, values in enumerate(logits):
                 weights[row] *= retained(self.rule, values, self.temperature)
         cumulative = np.cumsum(weights, axis=1, out=weights)
@@ -179,6 +206,18 @@ class Sampled(Policy):
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _leads(rule: TopK | TopKExact, logits: Float[np.ndarray, "rows vocab"]) -> Bool[np.ndarray, "rows vocab"]:
+    """What the rule keeps of every row, and perhaps -inf, which weighs nothing."""
+    vocab = logits.shape[1]
+    if rule.k >= vocab:
+        return np.ones(logits.shape, bool)
+    last = np.partition(logits, vocab - rule.k, axis=1)[:, vocab - rule.k, None]
+    if type(rule) is TopK:
+        return logits >= last
+    above, tied = logits > last, logits == last
+    return above | (tied & (np.cumsum(tied, axis=1) <= rule.k - above.sum(axis=1, keepdims=True)))
 
 
 def retained(

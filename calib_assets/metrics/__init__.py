@@ -1,10 +1,15 @@
-"""Metrics: numbers and tables computed from conditionals, tries and sweep points.
+"""Metrics: numbers and tables computed from conditionals, tries, sweep points and rollouts.
 
 Belongs here: pure functions of arrays and polars tables, one idea a file. Does not belong here: files,
 models, Dagster, plotting; decoding rules and the sweep engine live in `calib_assets.decoding`. Symbols,
 equations and identifiers: docs/papers.md. Natural logarithms throughout.
 """
 
+# isort: off
+# First: when a module is loaded its name is set in this package, and the function `step_entropy` must win.
+from calib_assets.metrics.step_entropy import top_entropy
+
+# isort: on
 from calib_assets.metrics.agreement import BinaryAgreement, binary_agreement, krippendorff_alpha
 from calib_assets.metrics.agreement_tables import MAJORITY, annotator_agreement, judge_pairs, majority
 from calib_assets.metrics.bounds import (
@@ -16,6 +21,8 @@ from calib_assets.metrics.bounds import (
     finite_vocabulary_sharpness,
     recall_bound,
 )
+from calib_assets.metrics.canopy import CanopyMeasures, canopy_measures, canopy_summary, prompt_measures
+from calib_assets.metrics.canopy_comparison import paired_comparison
 from calib_assets.metrics.conditional_calibration import conditional_calibration
 from calib_assets.metrics.conditional_mass import conditional_ranks, frequent_valid, mass_by_temperature
 from calib_assets.metrics.decoding_comparison import best_decoding, decoding_points
@@ -23,7 +30,14 @@ from calib_assets.metrics.depth_summary import RECALL_GRID, depth_frontiers, dep
 from calib_assets.metrics.embedding_diversity import embedding_diversity
 from calib_assets.metrics.greedy_robustness import greedy_robustness, robustness_frontiers, robustness_summaries
 from calib_assets.metrics.hardness import recall_ceiling, step_hardness
+from calib_assets.metrics.kendall import kendall_tau
 from calib_assets.metrics.leaked_mass import leaked_mass
+from calib_assets.metrics.length_entropy import (
+    LengthEntropyCorrelation,
+    correlation_summary,
+    length_entropy_correlation,
+    prompt_correlations,
+)
 from calib_assets.metrics.logit_fit import LogitFit, fit_piecewise_logits
 from calib_assets.metrics.logit_fit_tables import logit_fits
 from calib_assets.metrics.model_scaling import model_scaling
@@ -45,19 +59,32 @@ from calib_assets.metrics.ranks import (
     valid_ranks,
 )
 from calib_assets.metrics.self_bleu import self_bleu, self_bleu_scores
+from calib_assets.metrics.semantic_diversity import diversity_summary, prompt_diversity
+from calib_assets.metrics.semantic_entropy import (
+    SemanticEntropy,
+    relaxed_semantic_entropy,
+    semantic_entropy_summary,
+    semantic_entropy_table,
+)
 from calib_assets.metrics.sequence_probabilities import sequence_probabilities
 from calib_assets.metrics.shape import effective_support, shape_divergence, step_entropy, valid_mass
 from calib_assets.metrics.theory import step_branching, theory_e3, theory_f4
 from calib_assets.metrics.token_validity import token_validity
 from calib_assets.metrics.tokenizing import TOKENIZERS
+from calib_assets.metrics.trajectories import entropy_trajectory, length_distribution
 from calib_assets.metrics.validity_diversity import ValidityDiversity, validity_diversity
+from calib_assets.metrics.variance_split import cheapest_design, variance_split
+from calib_assets.metrics.vendi import vendi_score
 
 __all__ = [
     "BinaryAgreement",
+    "CanopyMeasures",
+    "LengthEntropyCorrelation",
     "LocalPrecisionRecall",
     "LogitFit",
     "MAJORITY",
     "RECALL_GRID",
+    "SemanticEntropy",
     "TOKENIZERS",
     "ValidityDiversity",
     "annotator_agreement",
@@ -67,17 +94,23 @@ __all__ = [
     "binary_agreement",
     "c_epsilon",
     "calibration_gap",
+    "canopy_measures",
+    "canopy_summary",
+    "cheapest_design",
     "conditional_calibration",
     "conditional_ranks",
+    "correlation_summary",
     "decoding_points",
     "depth_frontiers",
     "depth_summaries",
     "diversity_bound_f4",
     "diversity_bound_f5",
     "diversity_bound_finite_vocabulary",
+    "diversity_summary",
     "effective_support",
     "embedding_diversity",
     "entropy_loss",
+    "entropy_trajectory",
     "finite_vocabulary_sharpness",
     "fit_piecewise_logits",
     "frequent_valid",
@@ -85,9 +118,12 @@ __all__ = [
     "greedy_robustness",
     "is_order_calibrated",
     "judge_pairs",
+    "kendall_tau",
     "krippendorff_alpha",
     "last_valid_rank",
     "leaked_mass",
+    "length_distribution",
+    "length_entropy_correlation",
     "local_precision_recall",
     "logit_fits",
     "majority",
@@ -96,15 +132,22 @@ __all__ = [
     "node_curves",
     "node_summaries",
     "order_auroc",
+    "paired_comparison",
     "precision_at_n_valid",
     "precision_recall_frontier",
+    "prompt_correlations",
+    "prompt_diversity",
+    "prompt_measures",
     "recall_at_precision",
     "recall_bound",
     "recall_ceiling",
+    "relaxed_semantic_entropy",
     "robustness_frontiers",
     "robustness_summaries",
     "self_bleu",
     "self_bleu_scores",
+    "semantic_entropy_summary",
+    "semantic_entropy_table",
     "sequence_probabilities",
     "shape_divergence",
     "step_branching",
@@ -113,8 +156,11 @@ __all__ = [
     "theory_e3",
     "theory_f4",
     "token_validity",
+    "top_entropy",
     "valid_mass",
     "valid_ranks",
     "validity_diversity",
     "validity_diversity_frontier",
+    "variance_split",
+    "vendi_score",
 ]

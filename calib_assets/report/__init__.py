@@ -2,11 +2,14 @@
 
 What belongs here: turning finished tables and figures into a page. What must not: computing results, reading
 or writing files, Dagster. :mod:`~calib_assets.report.contract` is the contract with callers;
-:func:`~calib_assets.report.page.build_report` renders any sections; :mod:`~calib_assets.report.shape_study`
-and :mod:`~calib_assets.report.order_study` know which figures and tables belong to those studies, and
-:mod:`~calib_assets.report.study` puts such parts on one page.
+:func:`~calib_assets.report.page.build_report` renders any sections; :mod:`~calib_assets.report.shape_study`,
+:mod:`~calib_assets.report.order_study` and :mod:`~calib_assets.report.canopy_study` know which figures and tables
+belong to those studies, and :mod:`~calib_assets.report.study` puts such parts on one page.
 """
 
+from calib_assets.report.canopy_fit import regression_section
+from calib_assets.report.canopy_overview import canopy_overview
+from calib_assets.report.canopy_study import canopy_part, canopy_section
 from calib_assets.report.contract import (
     Absent,
     Check,
@@ -36,12 +39,16 @@ __all__ = [
     "ReportTable",
     "StudyPart",
     "build_report",
+    "canopy_overview",
+    "canopy_part",
+    "canopy_section",
     "comparison_section",
     "headline_table",
     "order_overview",
     "order_part",
     "order_section",
     "partition_section",
+    "regression_section",
     "shape_part",
     "shape_report",
     "study_report",

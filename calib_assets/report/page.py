@@ -24,6 +24,7 @@ from calib_assets.report.contract import (
 METHODS = {
     "shape": ("methods", "Methods", "methods.html"),
     "order": ("order-methods", "Methods of the order study", "order_methods.html"),
+    "canopy": ("canopy-methods", "Methods of the canopy study", "canopy_methods.html"),
 }
 """Name of each text on methods -> (HTML id, title, template)."""
 

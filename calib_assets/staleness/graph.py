@@ -11,7 +11,7 @@ from itertools import product
 
 from calib_assets.study import Study
 
-AXES = ("model", "task", "sweep")
+AXES = ("model", "task", "sweep", "rollout", "external")
 Cell = tuple[str, ...]
 
 
@@ -113,7 +113,13 @@ class Graph:
 
 def axis_values(study: Study) -> dict[str, list[str]]:
     """Values of each axis, in the study's order."""
-    rows = {"model": study.models, "task": study.tasks, "sweep": study.sweeps}
+    rows = {
+        "model": study.models,
+        "task": study.tasks,
+        "sweep": study.sweeps,
+        "rollout": study.rollouts,
+        "external": study.external,
+    }
     return {axis: [row.name for row in rows[axis]] for axis in AXES}
 
 

@@ -15,6 +15,7 @@ from calib_assets.staleness.content import artifact_digest, bytes_digest, table_
 from calib_assets.staleness.graph import Cell, cell_name
 from calib_assets.staleness.identity import Context, fingerprint, identity, library_version
 from calib_assets.staleness.manifest import Manifest
+from calib_assets.staleness.pieces import Pieces
 from calib_assets.staleness.store import parquet_bytes
 from resources.artifacts.atomic import write_bytes
 
@@ -81,7 +82,7 @@ class Run:
         return self.context.slicer(self.context.study, spec, cell)
 
     def row(self, axis: str) -> object:
-        """The study's row of this cell's model or task (needs ``model_spec`` or ``task_spec`` as a dependency)."""
+        """The study's row of this cell on one axis (needs ``<axis>_spec`` as a dependency)."""
         self._require(f"{axis}_spec")
         return getattr(self.context.study, axis)(self.coordinates[axis])
 
@@ -114,6 +115,22 @@ class Run:
         """Name of the sweep of this cell."""
         return self.coordinates["sweep"]
 
+    @property
+    def rollout(self) -> str:
+        """Name of the rollouts row of this cell."""
+        return self.coordinates["rollout"]
+
+    @property
+    def external(self) -> str:
+        """Name of the external data of this cell."""
+        return self.coordinates["external"]
+
+    def pieces(self, *ignoring: str) -> Pieces:
+        """Parts of the result that outlive it, whatever the dependencies ``ignoring`` say."""
+        for dep in ignoring:
+            self._require(dep)
+        return Pieces(self.context, self.key, self.cell, ignoring)
+
     def part(self, name: str, compute: Callable[[], dict[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
         """A part of a long computation, kept from the moment it is done: a run that was killed goes on behind it.
 
@@ -141,8 +158,8 @@ class Run:
     def table(self, dep: str, name: str | None = None) -> pl.DataFrame:
         """A table of an upstream asset (named as the asset unless given).
 
-        A fan-in is stacked, with the columns ``model``, ``task`` and ``sweep`` in front for the axes that it runs
-        over; over no cell at all it is a table without columns.
+        A fan-in is stacked, with the names of its axes (``model``, ``task``, …) as columns in front; over no cell at
+        all it is a table without columns.
         """
         cells, own = self.upstream_cells(dep), self.context.graph.axes(self.key)
         extra = [axis for axis in self.context.graph.axes(dep) if axis not in own]
@@ -153,6 +170,11 @@ class Run:
             front = [pl.lit(labels[axis]).alias(axis) for axis in extra]
             tables.append(table.select(*front, *(c for c in table.columns if c not in extra)) if front else table)
         return pl.concat(tables, how="vertical_relaxed") if tables else pl.DataFrame()
+
+    def scan(self, dep: str, name: str | None = None) -> pl.LazyFrame:
+        """A table of the one upstream cell, left in its file (named as the asset unless given)."""
+        (cell,) = self.upstream_cells(dep)
+        return self.context.store.scan(dep, cell, name or dep)
 
     def read(self, dep: str, cell: Cell, name: str) -> bytes:
         """One file of an upstream result."""

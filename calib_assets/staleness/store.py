@@ -114,6 +114,21 @@ class ArtifactStore:
         """
         return pl.read_parquet(io.BytesIO(self.read(asset, cell, f"{name}.parquet")))
 
+    def scan(self, asset: str, cell: Cell, name: str) -> pl.LazyFrame:
+        """One table of the result in use, left in its file: for tables that are larger than memory.
+
+        Raises:
+            ResultError: As :meth:`table`; the checksum is compared once, block by block.
+        """
+        manifest = self.require(asset, cell)
+        file, place = f"{name}.parquet", f"{asset}[{'|'.join(cell)}]"
+        if file not in manifest.files:
+            raise ResultError(f"{place} has no file {file!r}; it has {', '.join(sorted(manifest.files))}")
+        path = self.folder(asset, cell, manifest.fingerprint) / file
+        if not path.is_file() or file_sha256(path) != manifest.files[file]["sha256"]:
+            raise ResultError(f"{path} is missing or damaged; delete it and refresh {place}")
+        return pl.scan_parquet(path)
+
     def require(self, asset: str, cell: Cell) -> Manifest:
         """Manifest of the result in use.
 

@@ -16,6 +16,7 @@ from calib_assets.study.models import (
     EncoderSource,
     ModelRow,
 )
+from calib_assets.study.rollouts import External, ExternalData, Regression, RolloutRow, Rollouts
 from calib_assets.study.rows import Name, Numbers, Parameters, Row, partition_key
 from calib_assets.study.sweeps import PromptSet, PromptSets, SweepRow, Sweeps
 from calib_assets.study.tasks import DigitsTask, DigitSumTask, ListTask, Task
@@ -45,7 +46,7 @@ class Decoding(Row):
     temperatures: Annotated[
         Annotated[Numbers, Tag("list")] | Annotated[TemperatureRange, Tag("range")],
         Discriminator(lambda value: "range" if isinstance(value, dict | TemperatureRange) else "list"),
-    ]
+    ] = (0.5, 1.0, 1.5, 2.0)
     rules: Literal["default"] | dict[str, Literal["default"] | Parameters] = Field(
         default="default", description="`default`: every registered rule with its own grid"
     )
@@ -125,8 +126,9 @@ class Budgets(Row):
     disk_gb: float = Field(default=50.0, gt=0, description="size of one logit cache, at the most")
     sweep_leaves: int = Field(default=200_000, ge=1, description="completions per model and sweep, at the most")
     judge_calls: int = Field(default=500_000, ge=1, description="judgments per model, sweep and judge, at the most")
-
-
+    rollout_tokens: int = Field(
+        default=200_000_000, ge=1, description="tokens sampled per model and rollout row, at the most"
+    )
 
 
 class Study(Row):
@@ -135,12 +137,15 @@ class Study(Row):
     name: Name
     title: str
     description: str = ""
-    models: Annotated[tuple[ModelRow, ...], Strict(False)] = Field(min_length=1)
+    models: Annotated[tuple[ModelRow, ...], Strict(False)] = ()
     tasks: Annotated[tuple[Task, ...], Strict(False)] = ()
-    decoding: Decoding
+    decoding: Decoding = Decoding()
     logit_fits: LogitFits = LogitFits()
     prompt_sets: PromptSets = ()
     sweeps: Sweeps = ()
+    rollouts: Rollouts = ()
+    external: External = ()
+    regression: Regression = Regression()
     judges: Judges = ()
     annotations: Annotations | None = None
     embedder: EmbedderRow | None = None
@@ -149,7 +154,7 @@ class Study(Row):
 
     _name = field_validator("name")(partition_key)
 
-    @field_validator("models", "tasks", "prompt_sets", "sweeps", "judges")
+    @field_validator("models", "tasks", "prompt_sets", "sweeps", "rollouts", "external", "judges")
     @classmethod
     def _unique(cls, rows):
         names = [row.name for row in rows]
@@ -171,8 +176,11 @@ class Study(Row):
 
     @model_validator(mode="after")
     def _something_to_do(self):
-        if not self.tasks and not self.sweeps:
-            raise ValueError("there is nothing to compute; add a row to `tasks` or to `sweeps`")
+        asked = self.tasks or self.sweeps or self.rollouts
+        if not asked and not self.external:
+            raise ValueError("there is nothing to compute; add a row to `tasks`, `sweeps`, `rollouts` or `external`")
+        if asked and not self.models:
+            raise ValueError("there is no model; add a row to `models`, or keep to `external` data")
         return self
 
     @model_validator(mode="after")
@@ -202,6 +210,24 @@ class Study(Row):
             self._within_budget(row)
         return self
 
+    @model_validator(mode="after")
+    def _rollouts_are_complete(self):
+        sets, judges = {row.name for row in self.prompt_sets}, {row.name for row in self.judges}
+        if (self.rollouts or self.external) and self.embedder is None:
+            raise ValueError("the canopy study compares rollouts in meaning, which needs an encoder; add `embedder`")
+        for row in self.rollouts:
+            if row.prompts not in sets:
+                raise ValueError(
+                    f"rollouts {row.name!r} name {row.prompts!r}, which is not a prompt set of this study; "
+                    f"prompt sets are {', '.join(sorted(sets)) or 'none'}"
+                )
+            if row.semantic_entropy is not None and row.semantic_entropy.judge not in judges:
+                raise ValueError(
+                    f"rollouts {row.name!r} name {row.semantic_entropy.judge!r}, which is not a judge of this study; "
+                    f"judges are {', '.join(sorted(judges)) or 'none'}"
+                )
+        return self
+
     def _within_budget(self, row: SweepRow) -> None:
         leaves = row.seeds * row.leaves
         calls = leaves + row.seeds * row.sampled_leaves + row.compared_samples
@@ -226,6 +252,14 @@ class Study(Row):
     def sweep(self, name: str) -> SweepRow:
         """The sweep row called `name`; KeyError names the sweeps there are."""
         return _by_name(self.sweeps, name, "sweep")
+
+    def rollout(self, name: str) -> RolloutRow:
+        """The rollouts row called `name`; KeyError names the rows there are."""
+        return _by_name(self.rollouts, name, "rollouts row")
+
+    def external_data(self, name: str) -> ExternalData:
+        """The external data called `name`; KeyError names the rows there are."""
+        return _by_name(self.external, name, "external data")
 
     def prompt_set(self, name: str) -> PromptSet:
         """The prompt set called `name`; KeyError names the sets there are."""

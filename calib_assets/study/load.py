@@ -11,7 +11,8 @@ from calib_assets.study.annotations import AnnotationProblem, read_annotations
 from calib_assets.study.answers import AnswerProblem, answers_of
 from calib_assets.study.document import Study
 from calib_assets.study.errors import Problem, StudyError
-from calib_assets.study.prompts import PromptProblem, prompts_of
+from calib_assets.study.external import ExternalProblem, read_external
+from calib_assets.study.prompts import PromptProblem, prompt_count, prompts_of
 
 DEFAULT_STUDY = "studies/demo.yaml"
 STUDY_VARIABLE = "CALIB_STUDY"
@@ -52,9 +53,11 @@ def load_study(path: str | Path) -> Study:
     study = study.model_copy(update={"models": tuple(_anchor_model(row, path) for row in study.models)})
     study = study.model_copy(update={"tasks": tuple(_anchor_task(row, path) for row in study.tasks)})
     study = study.model_copy(update={"prompt_sets": tuple(_anchor(row, "file", path) for row in study.prompt_sets)})
+    study = study.model_copy(update={"external": tuple(_anchor(row, "file", path) for row in study.external)})
     if study.annotations is not None:
         study = study.model_copy(update={"annotations": _anchor(study.annotations, "file", path)})
-    problems = _answer_problems(study, lines) + _prompt_problems(study, lines) + _annotation_problems(study, lines)
+    checks = (_answer_problems, _prompt_problems, _rollout_problems, _annotation_problems, _external_problems)
+    problems = [problem for check in checks for problem in check(study, lines)]
     if problems:
         raise StudyError(str(path), problems)
     return study
@@ -90,6 +93,34 @@ def _prompt_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
                 message = f"a verifier needs `answers` or a `pattern`; {without[0]!r} of {sweep.prompts!r} has neither"
                 remedy = "set `select: closed` in the prompt set, or take another judge"
                 problems.append(Problem(field, judge.name, message, remedy, line))
+    return problems
+
+
+def _rollout_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
+    """Rows that ask for more tokens than the budget has; a hub set counts as its row says."""
+    problems = []
+    for index, row in enumerate(study.rollouts):
+        try:
+            prompts = prompt_count(study.prompt_set(row.prompts), row.max_prompts)
+        except PromptProblem:
+            continue  # said of the prompt set itself
+        tokens = prompts * row.rollouts * row.max_new_tokens
+        if tokens > study.budgets.rollout_tokens:
+            message = f"{tokens:,} tokens at the most, and budgets.rollout_tokens is {study.budgets.rollout_tokens:,}"
+            remedy = "raise the budget, or take fewer prompts, rollouts or new tokens"
+            field, line = f"rollouts[{index}] ({row.name})", _line(lines, ("rollouts", index))
+            problems.append(Problem(field, None, message, remedy, line))
+    return problems
+
+
+def _external_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
+    problems = []
+    for index, row in enumerate(study.external):
+        try:
+            read_external(row)
+        except ExternalProblem as error:
+            field, line = f"external[{index}] ({row.name}).file", _line(lines, ("external", index, "file"))
+            problems.append(Problem(field, error.value, f"{error.where}: {error.message}", error.remedy, line))
     return problems
 
 

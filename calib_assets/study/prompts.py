@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -57,12 +58,22 @@ class Prompt:
         return asdict(self)
 
 
-def read_prompts(path: str | Path, select: str = "all") -> tuple[Prompt, ...]:
+def read_prompts(
+    path: str | Path,
+    select: str = "all",
+    *,
+    prompt_field: str = "prompt",
+    first: int | None = None,
+    strip_code_fence: bool = False,
+) -> tuple[Prompt, ...]:
     """Read and check a prompt file.
 
     Args:
         path: A ``.parquet`` file, or JSON lines otherwise. Fields beyond those of :class:`Prompt` are left out.
         select: ``all``, ``open`` or ``closed`` (with answers or a pattern).
+        prompt_field: Field that holds the prompt.
+        first: Read the first so many prompts only.
+        strip_code_fence: Drop a closing code fence at the end of a prompt, and the white space around it.
 
     Raises:
         PromptProblem: Naming file, line, value and remedy.
@@ -70,10 +81,13 @@ def read_prompts(path: str | Path, select: str = "all") -> tuple[Prompt, ...]:
     path = Path(path)
     try:
         if path.suffix == ".parquet":
-            lines = enumerate(pl.read_parquet(path).to_dicts(), start=1)
+            lines = enumerate(pl.scan_parquet(path).head(first or 2**31).collect().to_dicts(), start=1)
         else:
-            lines = _json_lines(path, path.read_text(encoding="utf-8"))
-        prompts = [_prompt(record, f"{path.name}:{line}", line) for line, record in lines]
+            lines = islice(_json_lines(path, path.read_text(encoding="utf-8")), first)
+        renamed = ((line, _renamed(record, prompt_field)) for line, record in lines)
+        prompts = [_prompt(record, f"{path.name}:{line}", line) for line, record in renamed]
+        if strip_code_fence:
+            prompts = [replace(prompt, prompt=without_fence(prompt.prompt)) for prompt in prompts]
     except UnicodeDecodeError as error:
         raise PromptProblem(path.name, str(error.reason), "the file is not UTF-8", "save it as UTF-8") from None
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -97,7 +111,13 @@ def prompts_of(row: PromptSet, path: str | Path | None = None) -> tuple[Prompt, 
     Raises:
         PromptProblem: As :func:`read_prompts`, or if the prompts are not those that the row expects.
     """
-    prompts = read_prompts(path or row.file, row.select)
+    prompts = read_prompts(
+        path or row.file,
+        row.select,
+        prompt_field=row.prompt_field,
+        first=row.first,
+        strip_code_fence=row.strip_code_fence,
+    )
     found = prompts_digest(prompts)
     if row.content is not None and row.content != found:
         raise PromptProblem(
@@ -109,6 +129,15 @@ def prompts_of(row: PromptSet, path: str | Path | None = None) -> tuple[Prompt, 
     return prompts
 
 
+def without_fence(text: str) -> str:
+    """A text without outer white space and without one closing code fence at its end.
+
+    >>> without_fence("Begin with:\\n```\\nimport os\\n```\\n")
+    'Begin with:\\n```\\nimport os'
+    """
+    return text.strip().removesuffix("```").strip()
+
+
 def prompts_digest(prompts: Iterable[Prompt]) -> str:
     """64 hexadecimal digits of everything that the prompts say.
 
@@ -117,6 +146,22 @@ def prompts_digest(prompts: Iterable[Prompt]) -> str:
     """
     text = json.dumps([prompt.record() for prompt in prompts], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def prompts_source(row: PromptSet) -> object:
+    """What identifies the prompts of a set: their content, or the pinned file where a download would be needed."""
+    if row.content is not None:
+        return row.content
+    if row.hub is not None:
+        fields = {"select", "prompt_field", "first", "strip_code_fence"}
+        return {**row.hub.model_dump(mode="json"), **row.model_dump(mode="json", include=fields)}
+    return prompts_digest(prompts_of(row))
+
+
+def prompt_count(row: PromptSet, most: int | None = None) -> int:
+    """Prompts of a set, at the most; what a hub file holds is not known before it is fetched, and counts as one."""
+    known = len(prompts_of(row)) if row.file is not None else row.first or most or 1
+    return min(most or known, known)
 
 
 def _json_lines(path: Path, text: str) -> Iterable[tuple[int, dict]]:
@@ -132,6 +177,12 @@ def _json_lines(path: Path, text: str) -> Iterable[tuple[int, dict]]:
         if not isinstance(record, dict):
             raise PromptProblem(f"{path.name}:{line}", record, "not a JSON object", 'write {"prompt": "…"}')
         yield line, record
+
+
+def _renamed(record: dict, prompt_field: str) -> dict:
+    if prompt_field == "prompt":
+        return record
+    return {**{key: value for key, value in record.items() if key != "prompt"}, "prompt": record.get(prompt_field)}
 
 
 def _prompt(record: dict, where: str, line: int) -> Prompt:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from calib_assets.study import document, judging, models, sweeps, tasks
+from calib_assets.study import document, judging, models, rollouts, sweeps, tasks
 
 ROWS = (
     document.Study,
@@ -34,6 +34,10 @@ ROWS = (
     sweeps.Sampling,
     sweeps.Filter,
     sweeps.Comparison,
+    rollouts.RolloutRow,
+    rollouts.SemanticEntropy,
+    rollouts.Regression,
+    rollouts.ExternalData,
     judging.JudgeRow,
     judging.JudgePrice,
     judging.JudgeBudget,

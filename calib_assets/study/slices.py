@@ -10,26 +10,13 @@ from pathlib import Path
 from calib_assets.decoding import RULES
 from calib_assets.study.annotations import annotations_digest, read_annotations
 from calib_assets.study.answers import answers_of
+from calib_assets.study.canopy_slices import CANOPY_SLICES
 from calib_assets.study.document import Study
-from calib_assets.study.models import MarkovSource
-from calib_assets.study.prompts import prompts_digest, prompts_of
+from calib_assets.study.identities import judge_identity, model_spec
+from calib_assets.study.prompts import prompts_source
 from calib_assets.study.tasks import ListTask
 
 Slice = dict[str, object]
-
-
-def model_spec(study: Study, model: str) -> Slice:
-    """What makes one model's numbers: weights, dtype and how contexts are built (not its family or licence)."""
-    row = study.model(model)
-    data = row.model_dump(
-        mode="json",
-        include={"variant", "dtype", "chat_template", "system_prompt", "answer_prefix", "thinking", "bos", "parity"},
-    )
-    source = row.source.model_dump(mode="json")
-    if isinstance(row.source, MarkovSource) or "path" in source:
-        source.pop("path", None)  # a path is circumstance; the weights' digest below is identity
-        source.pop("markov", None)
-    return {**data, "source": source}
 
 
 def task_spec(study: Study, task: str) -> Slice:
@@ -71,15 +58,8 @@ def fit_spec(study: Study) -> Slice:
 def prefix_spec(study: Study, sweep: str) -> Slice:
     """Which prompts and contexts a sweep starts from; a prompt file counts by its content."""
     row = study.sweep(sweep)
-    prompts = study.prompt_set(row.prompts)
-    if prompts.content is not None:
-        source: object = prompts.content  # expected, so the plan needs no download
-    elif prompts.hub is not None:
-        source = {**prompts.hub.model_dump(mode="json"), "select": prompts.select}
-    else:
-        source = prompts_digest(prompts_of(prompts))
     return {
-        "prompts": source,
+        "prompts": prompts_source(study.prompt_set(row.prompts)),
         "seeds": row.seeds,
         "seed": row.seed,
         "prefix": row.prefix.model_dump(mode="json"),
@@ -98,18 +78,7 @@ def completion_spec(study: Study, sweep: str) -> Slice:
 
 def judge_spec(study: Study, sweep: str) -> Slice:
     """The sweep's judges, each with what determines its verdicts (not where its server is or what it costs)."""
-    fields = {
-        "llm": {"model", "rubric", "threshold", "temperature", "seed", "max_tokens", "structured"},
-        "local": {"model", "rubric", "threshold", "max_tokens"},
-        "verifier": {"matching"},
-    }
-    shared = {"name", "kind", "max_missing_share"}
-    rows = [study.judge(name) for name in study.sweep(sweep).judges]
-    judges = [row.model_dump(mode="json", include=fields[row.kind] | shared) for row in rows]
-    for row, data in zip(rows, judges, strict=True):
-        if row.kind == "local":
-            data["model"] = model_spec(study, row.model)
-    return {"judges": judges}
+    return {"judges": [judge_identity(study, name) for name in study.sweep(sweep).judges]}
 
 
 def recall_spec(study: Study, sweep: str) -> Slice:
@@ -201,5 +170,6 @@ SLICES: dict[str, tuple[tuple[str, ...], Callable[..., Slice]]] = {
     "annotations_spec": ((), annotations_spec),
     "catalogue_spec": ((), catalogue_spec),
     "report_spec": ((), report_spec),
+    **CANOPY_SLICES,
 }
 """Name of each spec asset -> (its axes, the function that cuts its slice)."""

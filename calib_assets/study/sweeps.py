@@ -36,6 +36,13 @@ class PromptSet(Row):
     select: Literal["all", "open", "closed"] = Field(
         default="all", description="`closed`: only prompts with `answers` or a `pattern`; `open`: only those without"
     )
+    prompt_field: str = Field(default="prompt", description="name of the field that holds the prompt")
+    first: int | None = Field(default=None, ge=1, description="the first so many prompts of the file; null: all")
+    strip_code_fence: bool = Field(
+        default=False,
+        description="drop a closing code fence at the end of a prompt, which base models take for the end of the text "
+        "(Paper B, C.2)",
+    )
     content: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",

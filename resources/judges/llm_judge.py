@@ -3,26 +3,43 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from resources.judges.base import Item, Judge, Progress, Verdict, check_missing
+from resources.judges.base import Progress
 from resources.judges.errors import BudgetReached, SettingsError
+from resources.judges.items import Judged, Pair
 from resources.judges.retries import RetryPolicy
+from resources.judges.rubric_judge import RubricJudge
 from resources.judges.settings import LlmJudgeSettings
 from resources.judges.store import Ledger, VerdictStore
+from resources.judges.verdicts import AnyVerdict
 
 _Result = TypeVar("_Result")
 
 
-class LlmJudge(Judge):
-    """Asks a server for scores, each distinct item once in the life of a store.
+class LlmJudge(RubricJudge):
+    """Asks a server for scores, each distinct item or pair once in the life of a store.
+
+    Known verdicts cost nothing and need no key. Besides what every judge raises, asking raises
+
+    - EndpointError: wrong key, unknown model, unreachable host, told by the first call; or a server that stopped
+      answering;
+    - SettingsError: the key's environment variable is not set (and calls are needed);
+    - BudgetReached: a hard limit; every answer is stored and a rerun goes on;
+    - VerdictStoreError: the store cannot be read or written.
 
     Args:
         settings: The judge's row.
         verdicts: Store of verdicts; several judges, threads and processes may share one.
         retries: Waits between attempts (circumstance).
         environment: Where the key is looked up, and only when a call is needed.
+
+    >>> import tempfile
+    >>> settings = LlmJudgeSettings("gpt", "some-model", "http://127.0.0.1:8000/v1", rubric="similarity-v1")
+    >>> with VerdictStore(tempfile.mkdtemp()) as store:
+    ...     LlmJudge(settings, store).pending([Pair("p", "a", "b"), Pair("p", "b", "a"), Pair("p", "a", "b")])
+    2
     """
 
     kind = "llm"
@@ -37,64 +54,26 @@ class LlmJudge(Judge):
     ):
         self.settings, self.verdicts = settings, verdicts
         self.name, self.threshold = settings.name, settings.threshold
+        self.rubric, self.max_missing_share = settings.rubric_text, settings.max_missing_share
         self._retries = retries or RetryPolicy()
         self._environment = os.environ if environment is None else environment
 
     def identity(self) -> dict[str, Any]:
         return self.settings.identity()
 
-    def key(self, item: Item) -> str:
-        """What an item's verdict is kept by."""
-        shown = item.truncated if self.settings.rubric_text.shows_truncation else None
-        return self.verdicts.key(self.identity(), item.prompt, item.response, shown)
-
     def ledger(self) -> Ledger:
         """What this judge has spent on the store, in all runs."""
         return self.verdicts.ledger(self.identity())
 
-    def pending(self, items: Sequence[Item]) -> int:
-        """Distinct items without a verdict: so many calls, at least, would ``judge`` make.
+    def _judge_missing(self, work: Mapping[str, Judged], done: int, progress: Progress | None) -> dict[str, AnyVerdict]:
+        from resources.judges.session import Session  # imports the client, which nobody else needs
 
-        >>> import tempfile
-        >>> settings = LlmJudgeSettings("gpt", "some-model", "http://127.0.0.1:8000/v1")
-        >>> with VerdictStore(tempfile.mkdtemp()) as store:
-        ...     LlmJudge(settings, store).pending([Item("p", "a"), Item("p", "b"), Item("p", "a")])
-        2
-        """
-        keys = {self.key(item) for item in items}
-        return len(keys) - len(self.verdicts.get(list(keys)))
-
-    def judge(self, items: Sequence[Item], *, progress: Progress | None = None) -> list[Verdict]:
-        """Verdicts in the order of ``items``; those that the store knows cost nothing and need no key.
-
-        Raises:
-            EndpointError: Wrong key, unknown model, unreachable host: told by the first call. Or the server stopped
-                answering.
-            SettingsError: The key's environment variable is not set (and calls are needed).
-            BudgetReached: A hard limit; every answer is stored and a rerun goes on.
-            TooManyMissing: The share of missing verdicts is larger than ``max_missing_share``.
-            VerdictStoreError: The store cannot be read or written.
-        """
-        keys = [self.key(item) for item in items]
-        work = dict(zip(keys, items, strict=True))
-        known = self.verdicts.get(list(work))
-        missing = {key: item for key, item in work.items() if key not in known}
-        failed: dict[str, Verdict] = {}
-        if progress:
-            progress(len(known), len(work))
-        if missing:
-            from resources.judges.session import Session  # imports the client, which nobody else needs
-
-            arguments = (self.settings, self.verdicts, missing, self._api_key(), self._retries, progress, len(known))
-            try:
-                failed = _run(lambda: Session(*arguments).run())
-            except BudgetReached as reached:
-                judged = len(self.verdicts.get(list(work)))
-                raise BudgetReached(self.name, judged, len(work), reached.limit, reached.spent) from None
-            known |= self.verdicts.get(list(missing))
-        verdicts = {key: known[key] if key in known else failed[key] for key in work}
-        check_missing(self.name, list(verdicts.values()), self.settings.max_missing_share)
-        return [verdicts[key] for key in keys]
+        arguments = (self.settings, self.verdicts, work, self._api_key(), self._retries, progress, done)
+        try:
+            return _run(lambda: Session(*arguments).run())
+        except BudgetReached as reached:
+            judged = done + len(self.verdicts.get(list(work), self.rubric.verdict))
+            raise BudgetReached(self.name, judged, done + len(work), reached.limit, reached.spent) from None
 
     def _api_key(self) -> str | None:
         name = self.settings.api_key_env

@@ -1,31 +1,37 @@
 """A judge that is a language model of this project: a free reason, then scores in a form that always parses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from calib_assets.decoding.policy import Greedy, Restricted
-from resources.judges.base import Item, Judge, Progress, Verdict, check_missing
+from resources.judges.base import Progress
+from resources.judges.items import Judged
+from resources.judges.rubric_judge import RubricJudge
 from resources.judges.rubrics import RUBRICS
 from resources.judges.score_form import FormsAfter, ScoreForm
 from resources.judges.store import VerdictStore
+from resources.judges.verdicts import AnyVerdict
 from resources.language_models import Context, LanguageModel, ModelError, Request, TokenizationError
 
 _VERSION = 1  # raise it when the same model and rubric would be asked differently
 _ITEMS_AT_ONCE = 64  # verdicts are stored after so many; a killed run loses no more
 
 
-class LocalJudge(Judge):
+class LocalJudge(RubricJudge):
     """Asks a :class:`~resources.language_models.LanguageModel`, greedily.
+
+    An item or a pair whose text the model cannot take is "failed", with the reason in ``detail``; a model that takes
+    none of a batch raises its ModelError. Known verdicts need no model but for its identity.
 
     Args:
         name: Row of the study.
         model: Makes (or returns) the model; called when a verdict is needed or the identity is asked for.
         verdicts: Store of verdicts.
         rubric: Key of :data:`~resources.judges.rubrics.RUBRICS`.
-        threshold: A text is valid iff all three scores reach it.
+        threshold: A text is valid, a pair similar, iff all scores of its verdict reach it.
         reason_tokens: Longest reason; it ends at its first line end.
-        max_missing_share: Largest share of items that are too long for the model or cannot be tokenized.
+        max_missing_share: Largest share of items or pairs that are too long for the model or cannot be tokenized.
         batch_rows: Rows decoded together (circumstance).
 
     Raises:
@@ -60,42 +66,21 @@ class LocalJudge(Judge):
         how = {"version": _VERSION, "reason_tokens": self.reason_tokens}
         return {"kind": "local", "model": self.model.identity(), "rubric": rubric, **how}
 
-    def judge(self, items: Sequence[Item], *, progress: Progress | None = None) -> list[Verdict]:
-        """Verdicts in the order of ``items``; those that the store knows need no model.
-
-        An item whose text the model cannot take is "failed", with the reason in ``detail``.
-
-        Raises:
-            TooManyMissing: The share of failed items is larger than ``max_missing_share``.
-            ModelError: The model takes no item of a batch.
-        """
-        identity = self.identity()
-        keys = [self._key(identity, item) for item in items]
-        work = dict(zip(keys, items, strict=True))
-        known = self.verdicts.get(list(work))
-        todo = [key for key in work if key not in known]
-        failed: dict[str, Verdict] = {}
-        if progress:
-            progress(len(known), len(work))
+    def _judge_missing(self, work: Mapping[str, Judged], done: int, progress: Progress | None) -> dict[str, AnyVerdict]:
+        judge, todo, total = self.verdicts.judge_key(self.identity()), list(work), done + len(work)
+        failed: dict[str, AnyVerdict] = {}
         for start in range(0, len(todo), _ITEMS_AT_ONCE):
             part = todo[start : start + _ITEMS_AT_ONCE]
             for key, verdict in zip(part, self._one_by_one_if_needed([work[key] for key in part]), strict=True):
                 if verdict.status == "failed":
                     failed[key] = verdict
                 else:
-                    self.verdicts.settle(key, self.verdicts.judge_key(identity), verdict, item=work[key].digest)
+                    self.verdicts.settle(key, judge, verdict, item=work[key].digest)
             if progress:
-                progress(len(known) + start + len(part), len(work))
-        known |= self.verdicts.get(todo)
-        verdicts = {key: known[key] if key in known else failed[key] for key in work}
-        check_missing(self.name, list(verdicts.values()), self.max_missing_share)
-        return [verdicts[key] for key in keys]
+                progress(done + start + len(part), total)
+        return failed
 
-    def _key(self, identity: dict[str, Any], item: Item) -> str:
-        shown = item.truncated if self.rubric.shows_truncation else None
-        return self.verdicts.key(identity, item.prompt, item.response, shown)
-
-    def _one_by_one_if_needed(self, items: Sequence[Item]) -> list[Verdict]:
+    def _one_by_one_if_needed(self, items: Sequence[Judged]) -> list[AnyVerdict]:
         """Verdicts of a batch; where the model refuses it (a text is too long), the refused items fail alone."""
         try:
             return self._verdicts(items)
@@ -105,14 +90,14 @@ class LocalJudge(Judge):
                 try:
                     verdicts += self._verdicts([item])
                 except ModelError as alone:
-                    verdicts.append(Verdict("failed", detail=str(alone)))
+                    verdicts.append(self.rubric.verdict("failed", detail=str(alone)))
             if all(verdict.status == "failed" for verdict in verdicts):
                 raise error
             return verdicts
 
-    # -- one batch of items ---------------------------------------------------------------------------------
+    # -- one batch of items, or of pairs ----------------------------------------------------------------------
 
-    def _context(self, item: Item) -> Context:
+    def _context(self, item: Judged) -> Context:
         """The rubric and an item, up to where the reason begins."""
         text = f"{self.rubric.system(structured=False)}\n\n{self.rubric.user(item)}"
         return self.model.tokenization.context(text, f"{text}\n\nReason:\n")
@@ -121,38 +106,38 @@ class LocalJudge(Judge):
     def _shared(self) -> tuple[int, ...]:
         """Tokens that every item's context begins with: what some very different items have in common."""
         texts = ("a", "1 2", "\n", "The", "{")
-        first, *others = (self._context(Item(text, text)).ids for text in texts)
+        first, *others = (self._context(self.rubric.example(text)).ids for text in texts)
         return first[: min(_common(first, other) for other in others)]
 
     @cached_property
     def _form(self) -> ScoreForm:
-        return ScoreForm(self.model.tokenization, self._with_reason(self._context(Item("a", "b")), "Fine."))
+        context = self._with_reason(self._context(self.rubric.example("a")), "Fine.")
+        return ScoreForm(self.rubric.scores, self.model.tokenization, context)
 
     def _with_reason(self, context: Context, reason: str) -> Context:
         """The context followed by a reason and the line end after it, tokenized as one text."""
         text = f"{reason}\n"
         return Context(context.text + text, (*context.ids, *self.model.tokenization.answer_ids(text, context)))
 
-    def _verdicts(self, items: Sequence[Item]) -> list[Verdict]:
+    def _verdicts(self, items: Sequence[Judged]) -> list[AnyVerdict]:
         """Verdicts of some items: first all reasons, then all scores."""
         contexts: dict[int, Context] = {}
-        verdicts: dict[int, Verdict] = {}
+        verdicts: dict[int, AnyVerdict] = {}
         for index, item in enumerate(items):
             try:
                 contexts[index] = self._context(item)
             except TokenizationError as error:
-                verdicts[index] = Verdict("failed", detail=str(error))
+                verdicts[index] = self.rubric.verdict("failed", detail=str(error))
         reasons = self._reasons(contexts)
         ready: dict[int, Context] = {}
         for index, reason in reasons.items():
             try:
                 ready[index] = self._with_reason(contexts[index], reason)
             except TokenizationError as error:
-                verdicts[index] = Verdict("failed", detail=str(error), raw=reason)
+                verdicts[index] = self.rubric.verdict("failed", detail=str(error), raw=reason)
         for index, written in self._scores(ready).items():
-            grammar, semantic, overall = self._form.read(written)
             raw = f"{reasons[index]}\n{self.model.tokenization.decode(written)}"
-            verdicts[index] = Verdict("ok", grammar, semantic, overall, reasons[index], raw)
+            verdicts[index] = self.rubric.verdict("ok", *self._form.read(written), reasons[index], raw)
         return [verdicts[index] for index in range(len(items))]
 
     def _reasons(self, contexts: dict[int, Context]) -> dict[int, str]:

@@ -4,8 +4,8 @@ Only what the judge itself says may count, so the rules are strict where a quote
 
 - JSON is read with a JSON scanner. An object is taken whole, so that whatever its strings quote is never looked at.
 - What opens like a JSON object and is none makes the reply unparsable: its insides are not searched.
-- Three scores that stand together in a judged text, and score lines of it, are quotations wherever they appear: a
-  text that is full of every triple of scores can make its own verdict missing, never good.
+- All scores standing together in a judged text, and score lines of it, are quotations wherever they appear: a text
+  that is full of every combination of scores can make its own verdict missing, never good.
 - Scores that are stated beside an object must agree with it.
 - Several verdicts that differ, a field given twice with two values, a score out of range, a fraction, a boolean or a
   word: unparsable. Nothing is clamped or rounded.
@@ -18,18 +18,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resources.judges.rubrics.base import SCORES
+from resources.judges.score_words import ScoreWords, score_words
 
 _OBJECT_OPENS = re.compile(r"\{\s*(?:[\"'“]|\w+\s*:)")
-_LABEL = r"(?P<label>grammar|semantics?|overall)(?:\s+(?:score|validity))?"
-_LINE = re.compile(
-    rf"[\s*_#>\-•\"']*{_LABEL}[\s*_\"']*[:=][\s*_\"']*(?P<value>[+-]?\d+(?:\.\d+)?)"
-    r"(?:\s*/\s*100|\s+out of 100)?[\s*_\"'.]*",
-    re.IGNORECASE,
-)
-_STATED = re.compile(rf"{_LABEL}[\s*_\"'\\]*[:=][\s*_\"'\\]*(?P<value>-?\d+(?:\.\d+)?)", re.IGNORECASE)
-_LOOSE = re.compile(r"\W+".join(rf"{name}\w*\W+(?P<{name}>\d{{1,3}})" for name in SCORES), re.IGNORECASE)
-_NAMED = re.compile(rf"[\s*_#>\-•\"']*{_LABEL}[\s*_\"']*[:=]", re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"\d{1,3}(?:\.0+)?", re.ASCII)
 _REASON = re.compile(r"[\s*_#>\-•\"']*reason(?:ing)?[\s*_\"']*[:=]\s*(?P<reason>.*)", re.IGNORECASE | re.DOTALL)
 _FENCE = re.compile(r"\s*```\w*\s*(?P<inside>.*?)\s*```\s*", re.DOTALL)
 _REFUSAL = re.compile(
@@ -41,12 +33,10 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True)
 class Scores:
-    """What a reply says: three whole numbers from 0 to 100 and the words before them."""
+    """What a reply says: a whole number from 0 to 100 for each name, and the words before them."""
 
     reason: str
-    grammar: int
-    semantic: int
-    overall: int
+    values: dict[str, int]
     alone: bool = False  # the reply is this one object and nothing else
 
 
@@ -54,7 +44,7 @@ class Unparsable(ValueError):
     """The reply gives no scores, or more than one reading; the message says which."""
 
 
-class _Pairs(dict):
+class _Object(dict):
     """A JSON object that remembers whether a key was given twice with different values."""
 
     def __init__(self, pairs: list[tuple[str, Any]]):
@@ -62,15 +52,16 @@ class _Pairs(dict):
         self.contradicts_itself = any(self[key] != value or type(self[key]) is not type(value) for key, value in pairs)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs)
+_DECODER = json.JSONDecoder(object_pairs_hook=_Object)
 
 
-def parse_reply(text: str, quoted: Sequence[str] = ()) -> Scores:
+def parse_reply(text: str, names: Sequence[str], quoted: Sequence[str] = ()) -> Scores:
     """The judge's scores.
 
     Args:
         text: The reply.
-        quoted: The judged texts (prompt and response): score objects and score lines that stand in them are taken
+        names: Of the scores that the rubric asks for (:attr:`~resources.judges.rubrics.Rubric.scores`).
+        quoted: The judged texts (prompt and responses): score objects and score lines that stand in them are taken
             for quotations. A judge that answers with the very words of an item is therefore unparsable.
 
     Returns:
@@ -79,43 +70,42 @@ def parse_reply(text: str, quoted: Sequence[str] = ()) -> Scores:
     Raises:
         Unparsable: Naming what is wrong or ambiguous.
 
-    >>> parse_reply('Sure: {"reason": "Not {\\\\"overall\\\\": 100}.", "grammar": 90, "semantic": 80, "overall": 7.0}')
-    Scores(reason='Not {"overall": 100}.', grammar=90, semantic=80, overall=7, alone=False)
-    >>> parse_reply("Reason: fine.\\nGrammar: 100\\nSemantic: 99/100\\n**Overall:** 98").overall
+    >>> parse_reply('Sure: {"reason": "Not {\\\\"similar\\\\": 100}.", "similar": 7.0}', ["similar"])
+    Scores(reason='Not {"similar": 100}.', values={'similar': 7}, alone=False)
+    >>> names = ["grammar", "semantic", "overall"]
+    >>> parse_reply("Reason: fine.\\nGrammar: 100\\nSemantic: 99/100\\n**Overall:** 98", names).values["overall"]
     98
-    >>> parse_reply('{"reason": "", "grammar": "ninety", "semantic": 80, "overall": 70}')
+    >>> parse_reply('{"reason": "", "grammar": "ninety", "semantic": 80, "overall": 70}', names)
     Traceback (most recent call last):
     resources.judges.parsing.Unparsable: grammar is 'ninety', not a whole number from 0 to 100
     """
-    scores = _read(text, quoted)
-    if (scores.grammar, scores.semantic, scores.overall) in _quotable(quoted):
-        raise Unparsable("these three scores stand together in the judged text, so they may be a quotation")
+    words = score_words(tuple(names))
+    quotable = _quotable(quoted, words)
+    scores = _read(text, quoted, words, quotable)
+    if tuple(scores.values.values()) in quotable:
+        said = "these scores stand together" if len(words.names) > 1 else "this score stands"
+        raise Unparsable(f"{said} in the judged text, so it may be a quotation")
     return scores
 
 
-def _read(text: str, quoted: Sequence[str]) -> Scores:
-    alone = _only_object(text)
+def _read(text: str, quoted: Sequence[str], words: ScoreWords, quotable: set[tuple]) -> Scores:
+    alone = _only_object(text, words)
     if alone is not None:
-        return replace(_scores_of_object(alone), alone=True)
+        return replace(_scores_of_object(alone, words), alone=True)
     answer = _after_thinking(text)
-    objects, around = _verdict_objects(answer)
+    objects, around = _verdict_objects(answer, words)
     if not objects:
-        return _scores_of_lines(answer, quoted)
-    quotable = _quotable(quoted)
-    read = [_scores_of_object(found) for found in objects if _triple(found) not in quotable]
+        return _scores_of_lines(answer, quoted, words)
+    read = [_scores_of_object(found, words) for found in objects if _together(found, words) not in quotable]
     if not read:
         raise Unparsable("the only scores are a quotation of the judged text")
-    if len({(scores.grammar, scores.semantic, scores.overall) for scores in read}) > 1:
+    if any(scores.values != read[0].values for scores in read):
         raise Unparsable(f"{len(read)} verdicts that differ")
     # An object may have been closed by what it quotes; the judge's own scores then stand behind it.
-    for stated in _STATED.finditer(around):
-        if float(stated["value"]) != getattr(read[-1], _name(stated["label"])):
+    for stated in words.stated.finditer(around):
+        if float(stated["value"]) != read[-1].values[words.name(stated["label"])]:
             raise Unparsable(f"{stated[0]!r} beside an object that says otherwise")
     return read[-1]
-
-
-def _name(label: str) -> str:
-    return "semantic" if label.lower().startswith("semantic") else label.lower()
 
 
 def is_refusal(text: str) -> bool:
@@ -135,35 +125,42 @@ def _after_thinking(text: str) -> str:
     return answer if end else text
 
 
-def _only_object(text: str) -> _Pairs | None:
+def _only_object(text: str, words: ScoreWords) -> _Object | None:
     """The verdict, if the whole reply (but for a code fence) is one JSON object with a score in it."""
     fenced = _FENCE.fullmatch(text)
     try:
         found = _DECODER.decode(fenced["inside"] if fenced else text)
     except (ValueError, RecursionError):
         return None
-    found = _lowered(found) if isinstance(found, _Pairs) else None
-    return found if found and any(name in found for name in SCORES) else None
+    found = _lowered(found) if isinstance(found, _Object) else None
+    return found if found and any(name in found for name in words.names) else None
 
 
-def _lowered(found: _Pairs) -> _Pairs:
-    lowered = _Pairs([(key.lower(), value) for key, value in found.items()])
+def _lowered(found: _Object) -> _Object:
+    lowered = _Object([(key.lower(), value) for key, value in found.items()])
     lowered.contradicts_itself |= found.contradicts_itself
     return lowered
 
 
-def _triple(found: _Pairs) -> tuple:
-    return tuple(found.get(name) if isinstance(found.get(name), int | float) else None for name in SCORES)
+def _together(found: _Object, words: ScoreWords) -> tuple:
+    """An object's numbers, None for what is none; a text is a number where :func:`_whole` takes it for one."""
+    values = (_number(found.get(name)) for name in words.names)
+    return tuple(value if isinstance(value, int | float) else None for value in values)
 
 
-def _quotable(parts: Sequence[str]) -> set[tuple]:
-    """Triples of scores that stand together in judged texts, in objects or loosely one after the other."""
-    objects = {_triple(found) for part in parts for found in _any_objects(part)}
-    loose = (match for part in parts for match in _LOOSE.finditer(part))
-    return objects | {tuple(float(match[name]) for name in SCORES) for match in loose}
+def _number(value: Any) -> Any:
+    """A number between quotation marks says the same."""
+    return float(value) if isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value.strip()) else value
 
 
-def _verdict_objects(text: str) -> tuple[list[_Pairs], str]:
+def _quotable(parts: Sequence[str], words: ScoreWords) -> set[tuple]:
+    """Scores that stand together in judged texts, in objects or loosely one after the other."""
+    objects = {_together(found, words) for part in parts for found in _any_objects(part)}
+    loose = (match for part in parts for match in words.loose.finditer(part))
+    return objects | {tuple(float(match[name]) for name in words.names) for match in loose}
+
+
+def _verdict_objects(text: str, words: ScoreWords) -> tuple[list[_Object], str]:
     """Top-level JSON objects that hold a score, in order, and the text around them; insides are never searched."""
     at, objects, around, kept = 0, [], [], 0
     while (at := text.find("{", at)) >= 0:
@@ -175,14 +172,14 @@ def _verdict_objects(text: str) -> tuple[list[_Pairs], str]:
             at += 1
             continue
         found = _lowered(found)
-        if any(name in found for name in SCORES):
+        if any(name in found for name in words.names):
             objects.append(found)
         around.append(text[kept:at])
         at = kept = end
     return objects, " ".join([*around, text[kept:]])
 
 
-def _any_objects(text: str) -> Iterable[_Pairs]:
+def _any_objects(text: str) -> Iterable[_Object]:
     """Every verdict-like object that begins anywhere in a judged text, also inside another one."""
     for opening in _OBJECT_OPENS.finditer(text):
         try:
@@ -192,36 +189,39 @@ def _any_objects(text: str) -> Iterable[_Pairs]:
         yield _lowered(found)
 
 
-def _scores_of_object(found: _Pairs) -> Scores:
+def _scores_of_object(found: _Object, words: ScoreWords) -> Scores:
     if found.contradicts_itself:
         raise Unparsable("a field is given twice with different values")
-    absent = [name for name in SCORES if name not in found]
-    if absent:
-        raise Unparsable(f"no {' and no '.join(absent)}")
+    _refuse_absent(found, words)
     reason = found.get("reason", "")
-    return Scores(reason if isinstance(reason, str) else json.dumps(reason), *(_whole(found, name) for name in SCORES))
+    values = {name: _whole(found, name) for name in words.names}
+    return Scores(reason if isinstance(reason, str) else json.dumps(reason), values)
+
+
+def _refuse_absent(found: dict, words: ScoreWords, more: str = "") -> None:
+    absent = [name for name in words.names if name not in found]
+    if absent:
+        raise Unparsable(f"no {' and no '.join(absent)}{more}")
 
 
 def _whole(values: dict[str, Any], name: str) -> int:
-    value = values[name]
-    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(?:\.0+)?", value.strip(), re.ASCII):
-        value = float(value)  # a number between quotation marks says the same
+    value = _number(values[name])
     whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
     if not whole or not 0 <= value <= 100:
         raise Unparsable(f"{name} is {value!r}, not a whole number from 0 to 100")
     return int(value)
 
 
-def _scores_of_lines(text: str, quoted: Sequence[str]) -> Scores:
+def _scores_of_lines(text: str, quoted: Sequence[str], words: ScoreWords) -> Scores:
     """Scores from lines that hold nothing but labelled numbers; what stands before the first is the reason."""
     foreign = {line.strip() for part in quoted for line in part.splitlines()}
     found: dict[str, str] = {}
     reason, quotation = [], False
     for line in text.splitlines():
         parts = [part for part in re.split(r"[,;|]", line) if part.strip()]
-        matches = [_LINE.fullmatch(part) for part in parts]
+        matches = [words.line.fullmatch(part) for part in parts]
         if not parts or not all(matches):
-            if _NAMED.match(line):
+            if words.named.match(line):
                 raise Unparsable(f"a score that is not a number: {line.strip()[:60]!r}")
             if not found:
                 reason.append(line)
@@ -230,14 +230,11 @@ def _scores_of_lines(text: str, quoted: Sequence[str]) -> Scores:
             quotation = True
             continue
         for match in matches:
-            name = _name(match["label"])
+            name = words.name(match["label"])
             if found.setdefault(name, match["value"]) != match["value"]:
                 raise Unparsable(f"two values of {name}: {found[name]} and {match['value']}")
-    absent = [name for name in SCORES if name not in found]
-    if absent:
-        more = " besides a quotation of the judged text" if quotation else ""
-        raise Unparsable(f"no {' and no '.join(absent)}{more}")
-    words = "\n".join(reason).strip()
-    stated = _REASON.fullmatch(words)
-    scores = (_whole({name: float(found[name])}, name) for name in SCORES)
-    return Scores(stated["reason"].strip() if stated else words, *scores)
+    _refuse_absent(found, words, " besides a quotation of the judged text" if quotation else "")
+    before = "\n".join(reason).strip()
+    stated = _REASON.fullmatch(before)
+    values = {name: _whole({name: float(found[name])}, name) for name in words.names}
+    return Scores(stated["reason"].strip() if stated else before, values)

@@ -4,9 +4,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from resources.judges.base import Item, Verdict
-from resources.judges.injection import PATTERNS
+from resources.judges.items import Judged
 from resources.judges.parsing import Unparsable, is_refusal, parse_reply
+from resources.judges.rubrics import Rubric
+from resources.judges.score_words import score_words
+from resources.judges.verdicts import AnyVerdict
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def is_empty(answer: Answer) -> bool:
     return not (answer.content.strip() or answer.refusal or answer.finish in ("length", "content_filter"))
 
 
-def verdict_of(answer: Answer, item: Item, cost: float = 0.0) -> Verdict:
+def verdict_of(answer: Answer, rubric: Rubric, judged: Judged, cost: float = 0.0) -> AnyVerdict:
     """The verdict in an answer. Only the judge's message is read; see :mod:`~resources.judges.parsing`.
 
     A reply that was cut at max_tokens is "truncated", unless it is one whole JSON object: nothing of that was cut,
@@ -98,17 +100,19 @@ def verdict_of(answer: Answer, item: Item, cost: float = 0.0) -> Verdict:
 
     Args:
         answer: What the server said.
-        item: What was judged: its texts may be quoted in the answer.
+        rubric: What was asked for.
+        judged: What was judged: its texts may be quoted in the answer.
         cost: Of the answer.
 
+    >>> from resources.judges import RUBRICS, Pair
     >>> body = '{"choices": [{"message": {"content": "I cannot judge that."}, "finish_reason": "stop"}]}'
-    >>> verdict_of(read_body(body), Item("p", "r")).status
+    >>> verdict_of(read_body(body), RUBRICS["similarity-v1"], Pair("p", "a", "b")).status
     'refused'
     """
 
-    def verdict(status, detail="", **scores) -> Verdict:
+    def verdict(status, detail="", **scores) -> AnyVerdict:
         tokens = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
-        return Verdict(status, raw=answer.content, detail=detail, cost=cost, **tokens, **scores)
+        return rubric.verdict(status, raw=answer.content, detail=detail, cost=cost, **tokens, **scores)
 
     if answer.refusal:
         return verdict("refused", f"refusal: {answer.refusal[:200]}")
@@ -116,14 +120,13 @@ def verdict_of(answer: Answer, item: Item, cost: float = 0.0) -> Verdict:
         return verdict("refused", "content filter")
     cut = answer.finish == "length"
     try:
-        scores = parse_reply(answer.content, (item.prompt, item.response))
+        scores = parse_reply(answer.content, rubric.scores, judged.texts)
     except Unparsable as error:
         if cut:
             return verdict("truncated", "the reply was cut at max_tokens")
-        if is_refusal(answer.content) and not PATTERNS["scores"].search(answer.content):
+        if is_refusal(answer.content) and not score_words(rubric.scores).claimed.search(answer.content):
             return verdict("refused", f"no scores: {answer.content[:200]}")
         return verdict("unparsable", str(error) if answer.content.strip() else "empty reply")
     if cut and not scores.alone:
         return verdict("truncated", "the reply was cut at max_tokens")
-    named = {"grammar": scores.grammar, "semantic": scores.semantic, "overall": scores.overall}
-    return verdict("ok", reason=scores.reason, **named)
+    return verdict("ok", reason=scores.reason, **scores.values)

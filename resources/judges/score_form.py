@@ -1,22 +1,22 @@
 """The fixed form in which a local model must give its scores, as the tokens that may follow each other.
 
-The form is ``Grammar: 90`` and so on, a line each. Only scores "0" to "100" in the model's own tokenization, each with
-the line end that closes it, may be written, so every reply can be read.
+The form is ``Grammar: 90`` and so on, a line for each score of the rubric. Only scores "0" to "100" in the model's own
+tokenization, each with the line end that closes it, may be written, so every reply can be read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from resources.judges.rubrics.base import SCORES
 from resources.language_models import Context, Tokenization
 
 _LINE_END = "\n"
 
 
 class ScoreForm:
-    """Tokens of the three score lines for one tokenization.
+    """Tokens of the score lines for one tokenization.
 
     Args:
+        names: Of the scores, in the order in which they are written.
         tokenization: Of the judging model.
         context: Any context of that model followed by the end of a reason; tokens are taken as they are after it.
 
@@ -24,14 +24,14 @@ class ScoreForm:
         TokenizationError: A label or a score merges with its neighbours in this tokenization.
     """
 
-    def __init__(self, tokenization: Tokenization, context: Context):
-        self._tokenization, self._context = tokenization, context
+    def __init__(self, names: Sequence[str], tokenization: Tokenization, context: Context):
+        self._names, self._tokenization, self._context = names, tokenization, context
 
     @cached_property
     def _steps(self) -> tuple[dict[tuple[int, ...], int | None], ...]:
         """For each part of the form, in order: its possible token sequences, with the score each one means."""
         steps, here = [], self._context
-        for name in SCORES:
+        for name in self._names:
             label = self._ids(f"{name.title()}:", here)
             steps.append({label: None})
             here = _longer(here, f"{name.title()}:", label)
@@ -75,7 +75,7 @@ class ScoreForm:
         return self._next[part][rest]
 
     def read(self, written: Sequence[int]) -> tuple[int, ...]:
-        """The scores of a complete form, in the order of :data:`SCORES`.
+        """The scores of a complete form, in the order of their names.
 
         Raises:
             ValueError: The form is not complete.

@@ -1,4 +1,4 @@
-"""One run of an LLM judge over items: a queue, a few workers, retries, claims, and when to stop.
+"""One run of an LLM judge over items or pairs: a queue, a few workers, retries, claims, and when to stop.
 
 The first item is judged alone, so that a wrong key, model or host is told before the mass of calls is made. Then
 ``concurrency`` workers take items from one queue. A verdict is stored as soon as it arrives; whatever ends the run,
@@ -8,15 +8,18 @@ answers in flight are waited for and stored, unless the process is killed.
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
-from resources.judges.base import Item, Progress, Verdict
+from resources.judges.base import Progress
 from resources.judges.claims import Budget, Claim
 from resources.judges.endpoint import Again, Endpoint, Rejected
 from resources.judges.errors import BudgetReached, EndpointError
+from resources.judges.items import Judged
 from resources.judges.reply import Answer, is_empty, verdict_of
 from resources.judges.retries import RetryPolicy
 from resources.judges.settings import LlmJudgeSettings
 from resources.judges.store import Reply, VerdictStore
+from resources.judges.verdicts import AnyVerdict
 
 _POLL_S = 0.05  # how often an item of another process, or a held budget, is looked at again
 _FIRST_FAILURES = 3  # failed items in a row, before any verdict, after which the endpoint counts as unusable
@@ -28,7 +31,7 @@ class Session:
     Args:
         settings: The judge's row.
         store: Where verdicts and replies go.
-        work: Verdict key -> item, those without a verdict.
+        work: Verdict key -> item or pair, as the judge's rubric is of; those without a verdict.
         key: The API key, if any.
         retries: Waits between attempts.
         progress: Called with (done, total).
@@ -39,14 +42,15 @@ class Session:
         self,
         settings: LlmJudgeSettings,
         store: VerdictStore,
-        work: Mapping[str, Item],
+        work: Mapping[str, Judged],
         key: str | None,
         retries: RetryPolicy,
         progress: Progress | None = None,
         done: int = 0,
     ):
         self.settings, self.store, self.work = settings, store, work
-        self.failed: dict[str, Verdict] = {}
+        self.rubric = settings.rubric_text
+        self.failed: dict[str, AnyVerdict] = {}
         self._retries, self._key, self._progress = retries, key, progress
         self._judge = store.judge_key(settings.identity())
         self._budget = Budget(settings.max_tokens_total, settings.max_cost)
@@ -58,7 +62,7 @@ class Session:
         self._open = asyncio.Event()  # closed while a server's Retry-After is waited for
         self._pauses = 0
 
-    async def run(self) -> dict[str, Verdict]:
+    async def run(self) -> dict[str, AnyVerdict]:
         """Judge everything; returns the items that failed. The others are in the store.
 
         Raises:
@@ -90,12 +94,12 @@ class Session:
             self._stop = self._stop or error
 
     async def _judge_one(self, key: str) -> None:
-        item, schema = self.work[key], None if self._plain else self.settings.rubric_text.schema
+        item, schema = self.work[key], None if self._plain else self.rubric.schema
         attempt, note, held, settled = 0, "", False, False
         try:
             while not self._stop:
                 await self._open.wait()
-                messages = self.settings.rubric_text.messages(item, structured=schema is not None)
+                messages = self.rubric.messages(item, structured=schema is not None)
                 most = self._endpoint.most_tokens(messages, schema)
                 claim = self._reserve(key, most, held)
                 if claim is not Claim.TAKEN:
@@ -119,7 +123,7 @@ class Session:
                 except Rejected as problem:
                     if problem.filtered:
                         settled = True
-                        return self._settle(key, Verdict("refused", detail=problem.detail), None)
+                        return self._settle(key, self.rubric.verdict("refused", detail=problem.detail), None)
                     if schema is None or self.settings.structured != "auto":
                         return self._fail(key, problem.detail)
                     schema, note = None, "format rejected"
@@ -181,14 +185,13 @@ class Session:
 
     # -- the end of an item ---------------------------------------------------------------------------------
 
-    def _label(self, key: str, item: Item, answer: Answer, note: str, messages: list, schema: dict | None) -> None:
+    def _label(self, key: str, item: Judged, answer: Answer, note: str, messages: list, schema: dict | None) -> None:
         reply = self._reply(answer, "", messages, schema)
-        verdict = verdict_of(answer, item, reply.cost)
+        verdict = verdict_of(answer, self.rubric, item, reply.cost)
         details = "; ".join(part for part in (verdict.detail, f"plain text: {note}" if note else "") if part)
-        verdict = Verdict(**{**vars(verdict), "detail": details})
-        self._settle(key, verdict, Reply(**{**vars(reply), "outcome": verdict.status}))
+        self._settle(key, replace(verdict, detail=details), replace(reply, outcome=verdict.status))
 
-    def _settle(self, key: str, verdict: Verdict, reply: Reply | None) -> None:
+    def _settle(self, key: str, verdict: AnyVerdict, reply: Reply | None) -> None:
         self.store.settle(key, self._judge, verdict, reply, item=self.work[key].digest)
         self._proven, self._failures = True, 0
         self._finished()
@@ -196,7 +199,7 @@ class Session:
     def _fail(self, key: str, detail: str, problem: Again | None = None) -> None:
         """No verdict in this run. Many in a row mean that the endpoint is of no use (any more)."""
         raw = problem.answer.raw if problem is not None and problem.answer is not None else ""
-        self.failed[key] = Verdict("failed", detail=detail, raw=raw)
+        self.failed[key] = self.rubric.verdict("failed", detail=detail, raw=raw)
         self._failures += 1
         self._finished()
         if self._failures >= (max(10, 2 * self.settings.concurrency) if self._proven else _FIRST_FAILURES):

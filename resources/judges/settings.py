@@ -21,7 +21,7 @@ class LlmJudgeSettings:
         endpoint: Base URL of an OpenAI-compatible server, for example ``https://api.openai.com/v1``.
         api_key_env: Name of the environment variable that holds the key; None sends no key.
         rubric: Key of :data:`~resources.judges.rubrics.RUBRICS`.
-        threshold: A text is valid iff all three scores reach it.
+        threshold: A text is valid, a pair similar, iff all scores of its verdict reach it.
         temperature: None: not sent (for models that take no other than their own).
         max_tokens: Longest reply, thoughts included.
         seed: Sent if given.

@@ -8,18 +8,23 @@ The file needs a local disk (WAL); processes and threads may share it.
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
-from resources.judges.base import FINAL, Verdict, digest_of
 from resources.judges.claims import Budget, Claim, is_alive
 from resources.judges.database import Database
+from resources.judges.items import digest_of
+from resources.judges.verdicts import FINAL, AnyVerdict, PairVerdict, Verdict
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, judge TEXT NOT NULL, item TEXT NOT NULL,
   status TEXT NOT NULL, grammar INTEGER, semantic INTEGER, overall INTEGER, reason TEXT NOT NULL, raw TEXT NOT NULL,
   detail TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL)
   WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pair_verdicts (key TEXT PRIMARY KEY, judge TEXT NOT NULL, item TEXT NOT NULL,
+  status TEXT NOT NULL, similar INTEGER, reason TEXT NOT NULL, raw TEXT NOT NULL, detail TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replies (id INTEGER PRIMARY KEY, key TEXT NOT NULL, judge TEXT NOT NULL, at REAL NOT NULL,
   outcome TEXT NOT NULL, raw TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
   cost REAL NOT NULL, measured INTEGER NOT NULL);
@@ -30,10 +35,10 @@ CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, judge TEXT NOT NULL, ow
   until REAL NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS claims_of_judge ON claims (judge);
 """
-_COLUMNS = (
-    "status, grammar, semantic, overall, reason, raw, detail, prompt_tokens, completion_tokens, cost"  # of Verdict
-)
+_TABLES = {Verdict: "verdicts", PairVerdict: "pair_verdicts"}
+_COLUMNS = {of: ", ".join(field.name for field in fields(of)) for of in _TABLES}
 _KEYS_AT_ONCE = 500
+_Kind = TypeVar("_Kind", Verdict, PairVerdict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class VerdictStore:
 
     @staticmethod
     def key(identity: Mapping, prompt: str, response: str, truncated: bool | None = None) -> str:
-        """What a verdict is kept by.
+        """What an item's verdict is kept by.
 
         Args:
             identity: Of the judge.
@@ -122,20 +127,25 @@ class VerdictStore:
         """
         return digest_of([dict(identity), prompt, response, truncated])
 
+    @staticmethod
+    def pair_key(identity: Mapping, prompt: str, first: str, second: str) -> str:
+        """What a pair's verdict is kept by; no pair has the key of an item, nor that of its other order."""
+        return digest_of([dict(identity), "pair", prompt, first, second])
+
     # -- verdicts -------------------------------------------------------------------------------------------
 
-    def get(self, keys: Sequence[str]) -> dict[str, Verdict]:
-        """Stored verdicts of those keys that have one."""
+    def get(self, keys: Sequence[str], of: type[_Kind] = Verdict) -> dict[str, _Kind]:
+        """Stored verdicts of one class, of those keys that have one."""
         found, keys = {}, list(keys)
         with self._database.transaction(write=False) as db:
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 part = keys[start : start + _KEYS_AT_ONCE]
                 places = ",".join("?" * len(part))
-                rows = db.execute(f"SELECT key, {_COLUMNS} FROM verdicts WHERE key IN ({places})", part)
-                found.update((key, Verdict(*values)) for key, *values in rows)
+                rows = db.execute(f"SELECT key, {_COLUMNS[of]} FROM {_TABLES[of]} WHERE key IN ({places})", part)
+                found.update((key, of(*values)) for key, *values in rows)
         return found
 
-    def settle(self, key: str, judge: str, verdict: Verdict, reply: Reply | None = None, *, item: str) -> None:
+    def settle(self, key: str, judge: str, verdict: AnyVerdict, reply: Reply | None = None, *, item: str) -> None:
         """Store a final verdict with the reply that it was read from, and end the claim, all at once.
 
         A verdict that is already there stays: the first one stored is the verdict.
@@ -144,7 +154,7 @@ class VerdictStore:
             key: See :meth:`key`.
             judge: See :meth:`judge_key`.
             reply: None where nothing was paid.
-            item: The item's digest, for people who read the file.
+            item: Digest of the item or the pair, for people who read the file.
 
         Raises:
             ValueError: For a status that is not final.
@@ -156,7 +166,8 @@ class VerdictStore:
                 self._append(db, key, judge, reply)
             values = (key, judge, item, *astuple(verdict))
             places = ",".join("?" * len(values))
-            db.execute(f"INSERT OR IGNORE INTO verdicts (key, judge, item, {_COLUMNS}) VALUES ({places})", values)
+            table, columns = _TABLES[type(verdict)], _COLUMNS[type(verdict)]
+            db.execute(f"INSERT OR IGNORE INTO {table} (key, judge, item, {columns}) VALUES ({places})", values)
             db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self._database.owner))
 
     # -- paid replies ---------------------------------------------------------------------------------------
@@ -234,7 +245,8 @@ class VerdictStore:
         """
         budget, now = budget or Budget(), time.time()
         with self._database.transaction() as db:
-            if db.execute("SELECT 1 FROM verdicts WHERE key = ?", (key,)).fetchone():
+            tables = _TABLES.values()
+            if any(db.execute(f"SELECT 1 FROM {table} WHERE key = ?", (key,)).fetchone() for table in tables):
                 return Claim.JUDGED
             holder = db.execute("SELECT owner, until FROM claims WHERE key = ?", (key,)).fetchone()
             if holder and not (renew and holder[0] == self._database.owner) and self._holds(*holder, now):

@@ -1,24 +1,27 @@
-"""A judge that knows the valid set: a response is valid iff it is a listed answer, or matches a pattern."""
+"""A judge that is a program: a response is valid iff it is listed or matches a pattern, a pair similar iff alike."""
 
 import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
-from resources.judges.base import Item, Judge, Progress, Verdict
+from resources.judges.base import Judge, Progress
 from resources.judges.errors import SettingsError
+from resources.judges.items import Item, Pair
+from resources.judges.verdicts import PairVerdict, Verdict
 
 _VERSION = 2  # raise it when the same item would be matched differently
 
 
 class VerifierJudge(Judge):
-    """Compares a response with the item's closed list or pattern (METHODS §5, validity of strings).
+    """Compares a response with the item's closed list or pattern (METHODS §5, validity of strings), or two responses.
 
     Args:
         name: Row of the study.
         matching: "strict": exactly the item's lead and an answer, character for character. "lenient": the same but for
-            case, surrounding white space and one trailing full stop. Two rows, never mixed.
-        threshold: Any above 0: the scores are 100 or 0 in all three places.
+            case, surrounding white space and one trailing full stop; two responses are also compared but for the
+            kind and length of the white space in them. Two rows, never mixed.
+        threshold: Any above 0: the scores are 100 or 0 in all places.
 
     A truncated response is compared like any other: the text that is there is the response.
 
@@ -26,6 +29,8 @@ class VerifierJudge(Judge):
     >>> [verdict.overall for verdict in judge.judge([Item("p", text, answers=("Ohio",)) for text in ("Ohio", "ohio.")])]
     [100, 0]
     >>> [verdict.overall for verdict in judge.judge([Item("p", t, pattern="[0-9]+", lead=" ") for t in (" 12", "12")])]
+    [100, 0]
+    >>> [verdict.similar for verdict in judge.judge_pairs([Pair("p", "Ohio", "Ohio"), Pair("p", "Ohio", "ohio")])]
     [100, 0]
     """
 
@@ -61,6 +66,18 @@ class VerifierJudge(Judge):
             progress(len(known), len(known))
         return [known[item] for item in items]
 
+    def judge_pairs(self, pairs: Sequence[Pair], *, progress: Progress | None = None) -> list[PairVerdict]:
+        """Verdicts in the order of ``pairs``; every status is "ok", and "similar" is an equivalence."""
+        known = {pair: self._compared(pair) for pair in pairs}
+        if progress:
+            progress(len(known), len(known))
+        return [known[pair] for pair in pairs]
+
+    def _compared(self, pair: Pair) -> PairVerdict:
+        first, second = (_whole_form(text, self.matching) for text in (pair.first, pair.second))
+        reason = f"{'the same' if first == second else 'different'} texts ({self.matching})"
+        return PairVerdict("ok", 100 if first == second else 0, reason)
+
     def _verdict(self, item: Item) -> Verdict:
         if item.answers:
             answer = _listed(item.answers, item.lead, self.matching).get(_form(item.response, self.matching))
@@ -85,6 +102,11 @@ class VerifierJudge(Judge):
 def _form(text: str, matching: str) -> str:
     """What of a text is compared."""
     return text if matching == "strict" else text.strip().removesuffix(".").rstrip().casefold()
+
+
+def _whole_form(text: str, matching: str) -> str:
+    """What of a response is compared with another one."""
+    return text if matching == "strict" else " ".join(_form(text, matching).split())
 
 
 @cache

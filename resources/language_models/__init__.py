@@ -23,6 +23,7 @@ from resources.language_models.exploration import Exploration, explore
 from resources.language_models.loading import MODELS, release_models
 from resources.language_models.markov import MarkovModel
 from resources.language_models.packing import depth_first_rows
+from resources.language_models.rollout import Rollout, RolloutRequest
 from resources.language_models.spec import MarkovChain, ModelSettings, ModelSource
 from resources.language_models.sweeping import expand_tree
 from resources.language_models.transformers_model import TransformersModel
@@ -41,6 +42,8 @@ __all__ = [
     "ModelSettings",
     "ModelSource",
     "Request",
+    "Rollout",
+    "RolloutRequest",
     "SourceError",
     "Tokenization",
     "TokenizationError",

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from resources.language_models.errors import TokenizationError
+from resources.language_models.rollout import Rollout, RolloutRequest
 from resources.language_models.suggested import SuggestedSampling
 
 if TYPE_CHECKING:
@@ -236,6 +237,48 @@ class LanguageModel(ABC):
 
         Raises:
             ModelError: If a context cannot be taken (it names the limit), or logits hold NaN.
+            ValueError: If a number makes no sense, or the policy refuses the logits.
+        """
+
+    @property
+    @abstractmethod
+    def max_positions(self) -> int | None:
+        """Tokens that the model can be fed, context included, without loading weights; None: no limit is known."""
+
+    @abstractmethod
+    def rollouts(
+        self,
+        requests: Sequence[RolloutRequest],
+        policy: "Policy",
+        max_new_tokens: int,
+        *,
+        entropy_ranks: int = 100,
+        batch_rows: int = 64,
+        progress: Progress | None = None,
+    ) -> Iterator[Rollout]:
+        """Roll out many requests of many contexts, each until an end token or the limit, with step entropies.
+
+        Rows of different contexts share a batch; finished rows leave it and waiting ones take their place, in the
+        order given. Requests of one context stand together best: it is computed once when the first of them begins, and
+        forgotten when the last of them has begun. Memory depends on ``batch_rows`` and lengths, not on the number of
+        requests.
+
+        A rollout is drawn as :meth:`continuations` draws it for ``Request((), stream)`` behind its context. Which rows
+        share a batch changes the logits by rounding only.
+
+        Args:
+            requests: Context and random stream of each.
+            policy: Chooses each token.
+            max_new_tokens: Tokens of a rollout at most (T_max), 1 or more.
+            entropy_ranks: K of the step entropy.
+            batch_rows: Rows that are decoded together (circumstance): bounds the memory.
+            progress: Called with (rollouts finished, requests).
+
+        Yields:
+            Rollouts in any order, one for each request.
+
+        Raises:
+            ModelError: If a context cannot be taken, before any work; or if logits hold NaN, naming request and step.
             ValueError: If a number makes no sense, or the policy refuses the logits.
         """
 

@@ -1,34 +1,43 @@
-"""Many continuations of one context: who is decoded now, who waits, who is finished. No model in here.
+"""Who is decoded now, who waits, who is finished: the one loop of continuations and rollouts. No model in here.
 
-A model gives a :class:`Batch`, which remembers its rows (keys and values, a last token, …). :func:`decode` feeds the
-batch, asks a policy for tokens, lets finished rows out and waiting ones in. Rollouts and completions are both this.
+A model gives a :class:`Batch`, which remembers its rows (keys and values, a last token, …). The loop feeds the batch,
+asks a policy for tokens (:mod:`.choosing`), lets finished rows out and waiting ones in. Continuations share one
+context; rollouts come with a context each, in groups.
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from calib_assets.decoding.heads import Heads
 from calib_assets.decoding.policy import Policy, Row
 from resources.language_models.base import Continuation, Progress, Request
+from resources.language_models.choosing import Chooser, token_log_probabilities
 from resources.language_models.errors import ModelError
+from resources.language_models.rollout import Rollout, RolloutRequest
 
-_BLOCK_ELEMENTS = 1 << 19
+__all__ = ["Batch", "admission_order", "check_requests", "decode", "roll_out", "token_log_probabilities"]
 
 
 class Batch(ABC):
     """What a model remembers of the rows that are being decoded. Rows are numbered 0, 1, … without gaps."""
 
+    def enter(self, request: Request | RolloutRequest | None) -> None:
+        """A request begins: the context of what follows is its own. None: no request is left to begin.
+
+        Batches of one shared context have nothing to do.
+        """
+
     @abstractmethod
     def context_logits(self) -> Float[np.ndarray, "vocab"]:
-        """Logits after the shared context alone."""
+        """Logits after the context alone."""
 
     @abstractmethod
     def add(self, ids: tuple[int, ...]) -> None:
-        """A new last row, with these tokens after the shared context."""
+        """A new last row, with these tokens after the context."""
 
     @abstractmethod
     def drop(self, row: int) -> None:
@@ -38,13 +47,18 @@ class Batch(ABC):
     def step(self, tokens: Sequence[int]) -> Float[np.ndarray, "rows vocab"]:
         """Append one token to each row; logits (float32) after it."""
 
+    def step_heads(self, tokens: Sequence[int], ranks: int) -> Heads:
+        """:meth:`step`, of which only the most likely tokens are wanted."""
+        return Heads.of(self.step(tokens), ranks)
+
 
 @dataclass
 class _Active:
     index: int
-    request: Request
+    request: Request | RolloutRequest
     new: list[int] = field(default_factory=list)
     log_probability: float = 0.0
+    entropies: list[float] = field(default_factory=list)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -56,24 +70,6 @@ class _Active:
 
     def view(self) -> Row:
         return Row(self.request.stream, self.ids, len(self.request.ids))
-
-
-def token_log_probabilities(
-    logits: Float[np.ndarray, "rows vocab"], tokens: Int[np.ndarray, "rows"]
-) -> Float[np.ndarray, "rows"]:
-    """ln softmax(logits)[token] of each row, in float64.
-
-    >>> np.exp(token_log_probabilities(np.log([[0.25, 0.75]]), np.array([1]))).round(12).tolist()
-    [0.75]
-    """
-    found = np.empty(len(tokens))
-    step = max(1, _BLOCK_ELEMENTS // logits.shape[1])
-    for first in range(0, len(tokens), step):
-        block = logits[first : first + step].astype(np.float64)
-        block -= block.max(axis=1, keepdims=True)
-        chosen = block[np.arange(len(block)), tokens[first : first + step]]
-        found[first : first + step] = chosen - np.log(np.exp(block, out=block).sum(axis=1))
-    return found
 
 
 def admission_order(requests: Sequence[Request]) -> list[int]:
@@ -121,60 +117,123 @@ def decode(
         ModelError: If logits hold NaN or +inf, or nothing but -inf.
         ValueError: What the policy refuses.
     """
-    ends = frozenset(end_ids)
-    waiting = deque(admission_order(requests) if indexes is None else indexes)
-    done = len(requests) - len(waiting)
+    order = admission_order(requests) if indexes is None else indexes
+    ends = _Ends(frozenset(end_ids), stop, max_new_tokens)
+    for row, how in _run(batch, requests, Chooser(policy), ends, where, order, batch_rows, progress):
+        yield Continuation(row.index, tuple(row.new), how, row.log_probability)
+
+
+def roll_out(
+    batch: Batch,
+    requests: Sequence[RolloutRequest],
+    policy: Policy,
+    max_new_tokens: int,
+    end_ids: Sequence[int],
+    entropy_ranks: int,
+    *,
+    where: str,
+    indexes: Sequence[int] | None = None,
+    batch_rows: int = 64,
+    progress: Progress | None = None,
+) -> Iterator[Rollout]:
+    """:func:`decode` for rollouts: every request has a context of its own, and steps their entropies.
+
+    ``batch.enter`` is told of each request that begins, in the order given, and of the end of them; nothing is kept of
+    a rollout that is finished.
+
+    Args:
+        entropy_ranks: K, of which a step's entropy is.
+
+    Other arguments and errors are those of :func:`decode`.
+
+    Yields:
+        Rollouts as they finish.
+    """
+    order = range(len(requests)) if indexes is None else indexes
+    ends = _Ends(frozenset(end_ids), None, max_new_tokens)
+    for row, how in _run(batch, requests, Chooser(policy, entropy_ranks), ends, where, order, batch_rows, progress):
+        yield Rollout(row.index, tuple(row.new), how, row.log_probability, np.array(row.entropies))
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """When a row is finished."""
+
+    ids: frozenset[int]
+    stop: Callable[[tuple[int, ...]], bool] | None
+    max_new_tokens: int
+
+    def of(self, row: _Active) -> str | None:
+        if row.new[-1] in self.ids:
+            return "end"
+        if self.stop is not None and self.stop(tuple(row.new)):
+            return "stop"
+        return "length" if len(row.new) >= self.max_new_tokens else None
+
+
+def _run(
+    batch: Batch,
+    requests: Sequence[Request] | Sequence[RolloutRequest],
+    chooser: Chooser,
+    ends: _Ends,
+    where: str,
+    order: Sequence[int],
+    batch_rows: int,
+    progress: Progress | None,
+) -> Iterator[tuple[_Active, str]]:
+    """Rows as they finish, and how."""
+    entered, done = 0, len(requests) - len(order)
     rows: list[_Active] = []
 
-    def advance(active: list[_Active], logits: np.ndarray) -> list[str | None]:
+    def advance(active: list[_Active], conditionals: np.ndarray | Heads) -> list[str | None]:
         """Choose a token for each row; how each is finished, None if it is not."""
-        _check_logits(logits, active, where)
-        tokens = policy.choose(logits, [row.view() for row in active])
-        for row, token, value in zip(active, tokens, token_log_probabilities(logits, tokens), strict=True):
-            row.new.append(int(token))
-            row.log_probability += float(value)
-        return [_finish(row, ends, stop, max_new_tokens) for row in active]
+        _check_logits(chooser.top(conditionals), active, where)
+        chosen = chooser(conditionals, [row.view() for row in active])
+        for row, token, value in zip(active, chosen.tokens.tolist(), chosen.log_probabilities.tolist(), strict=True):
+            row.new.append(token)
+            row.log_probability += value
+        if chosen.entropies is not None:
+            for row, entropy in zip(active, chosen.entropies.tolist(), strict=True):
+                row.entropies.append(entropy)
+        return [ends.of(row) for row in active]
 
-    def finished(row: _Active, how: str) -> Continuation:
+    def counted(row: _Active, how: str) -> tuple[_Active, str]:
         nonlocal done
         done += 1
         if progress:
             progress(done, len(requests))
-        return Continuation(row.index, tuple(row.new), how, row.log_probability)
+        return row, how
 
-    while waiting or rows:
-        while waiting and len(rows) < batch_rows:
-            index = waiting.popleft()
-            row = _Active(index, requests[index])
-            how = "length" if max_new_tokens == 0 else None
-            if how is None and not row.request.ids:
-                how = advance([row], batch.context_logits()[None])[0]
+    while entered < len(order) or rows:
+        while entered < len(order) and len(rows) < batch_rows:
+            row = _Active(order[entered], requests[order[entered]])
+            entered += 1
+            how = "length" if ends.max_new_tokens == 0 else None
+            if how is None:
+                batch.enter(row.request)
+                if not row.request.ids:
+                    how = advance([row], chooser.of_logits(batch.context_logits()[None]))[0]
             if how is not None:
-                yield finished(row, how)
+                yield counted(row, how)
                 continue
             batch.add(row.request.ids[:-1])
             rows.append(row)
         if not rows:
             continue
-        ways = advance(rows, batch.step([row.last for row in rows]))
+        if entered == len(order):
+            batch.enter(None)
+        tokens = [row.last for row in rows]
+        step = batch.step(tokens) if chooser.ranks is None else batch.step_heads(tokens, chooser.ranks)
+        ways = advance(rows, step)
         for place in range(len(rows) - 1, -1, -1):  # from the end, so that the row that moves in was looked at
             if (how := ways[place]) is not None:
                 row, rows[place] = rows[place], rows[-1]
                 rows.pop()
                 batch.drop(place)
-                yield finished(row, how)
+                yield counted(row, how)
 
 
-def _finish(row: _Active, ends: frozenset[int], stop, max_new_tokens: int) -> str | None:
-    if row.new[-1] in ends:
-        return "end"
-    if stop is not None and stop(tuple(row.new)):
-        return "stop"
-    return "length" if len(row.new) >= max_new_tokens else None
-
-
-def _check_logits(logits: np.ndarray, rows: Sequence[_Active], where: str) -> None:
-    top = logits.max(axis=1)  # NaN if there is one
+def _check_logits(top: Float[np.ndarray, "rows"], rows: Sequence[_Active], where: str) -> None:
     if not np.isfinite(top).all():
         bad = int(np.flatnonzero(~np.isfinite(top))[0])
         raise ModelError(

@@ -25,8 +25,15 @@ from resources.language_models.base import (
     Request,
     Tokenization,
 )
-from resources.language_models.continuation import Batch, check_requests, decode
+from resources.language_models.continuation import Batch, check_requests, decode, roll_out
 from resources.language_models.errors import CorruptFileError, SourceError, TokenizationError
+from resources.language_models.rollout import (
+    Rollout,
+    RolloutRequest,
+    check_contexts,
+    check_rollouts,
+    distinct_contexts,
+)
 from resources.language_models.spec import MarkovChain
 
 _BLOCK_ROWS = 1024
@@ -233,6 +240,28 @@ class MarkovModel(LanguageModel):
             progress=progress,
         )
 
+    @property
+    def max_positions(self) -> None:
+        """A chain goes on for ever."""
+        return None
+
+    def rollouts(
+        self,
+        requests: Sequence[RolloutRequest],
+        policy: Policy,
+        max_new_tokens: int,
+        *,
+        entropy_ranks: int = 100,
+        batch_rows: int = 64,
+        progress: Progress | None = None,
+    ) -> Iterator[Rollout]:
+        check_rollouts(requests, max_new_tokens, entropy_ranks, batch_rows)
+        limits = dict(vocab_size=self.vocab_size, max_positions=None, max_new_tokens=max_new_tokens, empty=True)
+        check_contexts(distinct_contexts(requests), "markov chain", **limits)
+        options = dict(where="markov chain", batch_rows=batch_rows, progress=progress)
+        rows, ends = _LastTokens(self._logits, -1), self.tokenization.end_ids
+        yield from roll_out(rows, requests, policy, max_new_tokens, ends, entropy_ranks, **options)
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -242,6 +271,10 @@ class _LastTokens(Batch):
 
     def __init__(self, logits: Float[np.ndarray, "states vocab"], last: int):
         self._logits, self._last, self._rows = logits, last, 0
+
+    def enter(self, request: Request | RolloutRequest | None) -> None:
+        if isinstance(request, RolloutRequest):
+            self._last = int(request.context_ids[-1]) if request.context_ids else -1
 
     def context_logits(self) -> Float[np.ndarray, "vocab"]:
         return self._logits[self._last]

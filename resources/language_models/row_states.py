@@ -10,7 +10,7 @@ What the requests give is computed for many of them at once, as the tree of thei
 common prefix once; a row that begins copies its path.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,14 @@ from transformers.cache_utils import DynamicLayer
 
 from resources.language_models.continuation import Batch
 from resources.language_models.packing import Pack
-from resources.language_models.tree_attention import PromptStates, attention_masks, plain_logits, run_pack
+from resources.language_models.tree_attention import PromptStates, attention_masks, run_pack
+
+Verify = Callable[[Callable[[], np.ndarray], int, Sequence[int], Sequence[int]], np.ndarray]
+
+
+def float32(logits: torch.Tensor) -> np.ndarray:
+    """Logits on the CPU, half precision widened exactly."""
+    return logits.float().cpu().numpy()
 
 
 class PathStates:
@@ -86,7 +93,7 @@ class PathStates:
 class _TableLayer(DynamicLayer):
     """One layer's table. ``update`` writes one token of each row at the row's own column."""
 
-    def __init__(self, keys: torch.Tensor, values: torch.Tensor, table: "RowStates"):
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, table: "RowTable"):
         super().__init__()
         self.keys, self.values, self._table = keys, values, table
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
@@ -101,8 +108,77 @@ class _TableLayer(DynamicLayer):
         return self._table.at[3] - 1
 
 
-class RowStates(Batch):
-    """The batch of a transformer with plain attention.
+class RowTable(Batch):
+    """Rows in one table of keys and values, and the forward pass that appends a token to each.
+
+    Args:
+        model: The transformer; :func:`~.tree_attention.why_no_tree` must be None for it.
+        shared: First columns of every place, which no row writes to.
+        longest: Own tokens of a row, at most.
+    """
+
+    def __init__(self, model, shared: int, longest: int):
+        self._model, self._shared, self._longest = model, shared, longest
+        self.lengths: list[int] = []
+        """Own tokens of each row so far."""
+        self.at: tuple = (0, None, None, shared + 1)  # rows, their numbers, columns, width of this step
+        self._cache: Cache | None = None
+
+    def _make(self, states: list[tuple[torch.Tensor, torch.Tensor]], rows: int, columns: int) -> None:
+        """An empty table for keys and values like these, layer by layer."""
+        layers = []
+        for pair in states:
+            tables = [like.new_zeros(rows, like.shape[1], columns, like.shape[3]) for like in pair]
+            layers.append(_TableLayer(*tables, self))
+        self._cache = Cache(layers=layers)
+
+    @torch.inference_mode()
+    def drop(self, row: int) -> None:
+        last, n = len(self.lengths) - 1, self.lengths[-1]
+        if row != last:
+            own = slice(self._shared, self._shared + n)
+            for layer in self._cache.layers:
+                layer.keys[row, :, own] = layer.keys[last, :, own]
+                layer.values[row, :, own] = layer.values[last, :, own]
+            self.lengths[row] = n
+        self.lengths.pop()
+
+    @torch.inference_mode()
+    def _forward(self, tokens) -> torch.Tensor:
+        lengths, device = np.array(self.lengths), self._model.device
+        self._grow(int(lengths.max()) + 1)
+        position = self._shared + lengths
+        width = int(position.max()) + 1
+        columns = torch.as_tensor(position, device=device)
+        self.at = (len(lengths), torch.arange(len(lengths), device=device), columns, width)
+        distance = position[:, None, None, None] - np.arange(width)
+        logits = self._model(
+            input_ids=torch.as_tensor(np.asarray(tokens), device=device)[:, None],
+            position_ids=columns[:, None],
+            attention_mask=attention_masks(self._model, distance >= 0, distance),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        self.lengths = [n + 1 for n in self.lengths]
+        return logits
+
+    @torch.inference_mode()
+    def _grow(self, own: int) -> None:
+        columns = self._cache.layers[0].keys.shape[2]
+        if (needed := self._shared + own) <= columns:
+            return
+        wanted = max(needed, min(self._shared + self._longest, self._shared + 2 * (columns - self._shared)))
+        for layer in self._cache.layers:
+            for name in ("keys", "values"):
+                old = getattr(layer, name)
+                table = old.new_zeros(*old.shape[:2], wanted, old.shape[3])
+                table[:, :, :columns] = old
+                setattr(layer, name, table)
+
+
+class RowStates(RowTable):
+    """The batch of a transformer with plain attention behind one context.
 
     Args:
         model: The transformer; :func:`~.tree_attention.why_no_tree` must be None for it.
@@ -124,26 +200,19 @@ class RowStates(Batch):
         rows: int,
         longest: int,
         max_nodes: int = 256,
-        verify: Callable[[Callable[[], np.ndarray], int, tuple[int, ...], tuple[int, ...]], np.ndarray] | None = None,
+        verify: Verify | None = None,
     ):
-        self._model, self._prompt, self._longest = model, prompt, longest
+        n_context = len(prompt.context_ids)
+        super().__init__(model, n_context, longest)
+        self._prompt, self._verify, self._given = prompt, verify, []
         self._paths = PathStates(model, prompt, paths, max_nodes)
-        self._n_context, self._verify, self._given = len(prompt.context_ids), verify, []
-        self.lengths: list[int] = []
-        """Own tokens of each row so far."""
-        self.at: tuple = (0, None, None, self._n_context + 1)  # rows, their numbers, columns, width of this step
-        layers = []
-        for keys, values in prompt.keys_values:
-            tables = []
-            for states in (keys, values):
-                table = states.new_zeros(rows, states.shape[1], self._n_context + min(32, longest), states.shape[3])
-                table[:, :, : self._n_context] = states
-                tables.append(table)
-            layers.append(_TableLayer(*tables, self))
-        self._cache = Cache(layers=layers)
+        self._make(prompt.keys_values, rows, n_context + min(32, longest))
+        for layer, (keys, values) in zip(self._cache.layers, prompt.keys_values, strict=True):
+            layer.keys[:, :, :n_context] = keys
+            layer.values[:, :, :n_context] = values
 
     def context_logits(self) -> np.ndarray:
-        return self._prompt.logits.float().cpu().numpy()
+        return float32(self._prompt.logits)
 
     @torch.inference_mode()
     def add(self, ids: tuple[int, ...]) -> None:
@@ -154,84 +223,15 @@ class RowStates(Batch):
         if not n:
             return
         self._grow(n)
-        own = slice(self._n_context, self._n_context + n)
+        own = slice(self._shared, self._shared + n)
         for layer, (keys, values) in zip(self._cache.layers, self._paths.get(ids), strict=True):
             layer.keys[row, :, own] = keys
             layer.values[row, :, own] = values
 
-    @torch.inference_mode()
-    def drop(self, row: int) -> None:
-        last, n = len(self.lengths) - 1, self.lengths[-1]
-        if row != last:
-            own = slice(self._n_context, self._n_context + n)
-            for layer in self._cache.layers:
-                layer.keys[row, :, own] = layer.keys[last, :, own]
-                layer.values[row, :, own] = layer.values[last, :, own]
-            self.lengths[row] = n
-        self.lengths.pop()
-
     def step(self, tokens) -> np.ndarray:
         if self._verify is None:
-            return self._forward(tokens)
+            return float32(self._forward(tokens))
         row = int(np.argmax(self.lengths))
         path = (*self._given[row], int(tokens[row]))
         verify, self._verify, self._given = self._verify, None, []
-        return verify(lambda: self._forward(tokens), row, self._prompt.context_ids, path)
-
-    @torch.inference_mode()
-    def _forward(self, tokens) -> np.ndarray:
-        lengths, device = np.array(self.lengths), self._model.device
-        self._grow(int(lengths.max()) + 1)
-        position = self._n_context + lengths
-        width = int(position.max()) + 1
-        columns = torch.as_tensor(position, device=device)
-        self.at = (len(lengths), torch.arange(len(lengths), device=device), columns, width)
-        distance = position[:, None, None, None] - np.arange(width)
-        logits = self._model(
-            input_ids=torch.as_tensor(np.asarray(tokens), device=device)[:, None],
-            position_ids=columns[:, None],
-            attention_mask=attention_masks(self._model, distance >= 0, distance),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        self.lengths = [n + 1 for n in self.lengths]
-        return logits.float().cpu().numpy()
-
-    def _grow(self, own: int) -> None:
-        columns = self._cache.layers[0].keys.shape[2]
-        if (needed := self._n_context + own) <= columns:
-            return
-        wanted = max(needed, min(self._n_context + self._longest, self._n_context + 2 * (columns - self._n_context)))
-        for layer in self._cache.layers:
-            for name in ("keys", "values"):
-                old = getattr(layer, name)
-                table = old.new_zeros(*old.shape[:2], wanted, old.shape[3])
-                table[:, :, :columns] = old
-                setattr(layer, name, table)
-
-
-class PlainRows(Batch):
-    """A batch that remembers tokens alone and computes every row anew: slow, right for every architecture."""
-
-    def __init__(self, model, context_ids):
-        self._model, self._context_ids, self._rows = model, tuple(context_ids), []
-
-    def context_logits(self) -> np.ndarray:
-        return next(plain_logits(self._model, self._context_ids, [()]))[1][0].float().cpu().numpy()
-
-    def add(self, ids: tuple[int, ...]) -> None:
-        self._rows.append(list(ids))
-
-    def drop(self, row: int) -> None:
-        self._rows[row] = self._rows[-1]
-        self._rows.pop()
-
-    def step(self, tokens) -> np.ndarray:
-        for ids, token in zip(self._rows, tokens, strict=True):
-            ids.append(int(token))
-        logits = [None] * len(self._rows)
-        for index, block in plain_logits(self._model, self._context_ids, self._rows):
-            for row, values in zip(index, block.float().cpu().numpy(), strict=True):
-                logits[row] = values
-        return np.stack(logits)
+        return verify(lambda: float32(self._forward(tokens)), row, self._prompt.context_ids, path)

@@ -14,11 +14,18 @@ from jaxtyping import Int
 
 from calib_assets.decoding.policy import Policy
 from resources.language_models.base import Block, Continuation, LanguageModel, Progress, Request
-from resources.language_models.continuation import admission_order, check_requests, decode
+from resources.language_models.continuation import admission_order, check_requests, decode, roll_out
 from resources.language_models.conversion import CONVERTER, prepare_model
 from resources.language_models.errors import ModelError
 from resources.language_models.loading import MODELS, Loaded
 from resources.language_models.packing import NoTreeMask, Pack, plan_packs
+from resources.language_models.rollout import (
+    Rollout,
+    RolloutRequest,
+    check_contexts,
+    check_rollouts,
+    distinct_contexts,
+)
 from resources.language_models.sources import content_digest
 from resources.language_models.spec import ModelSettings, ModelSource
 from resources.language_models.suggested import SuggestedSampling, read_suggested_sampling
@@ -89,6 +96,11 @@ class TransformersModel(LanguageModel):
     @property
     def vocab_size(self) -> int:
         return int(self._config["vocab_size"])
+
+    @property
+    def max_positions(self) -> int | None:
+        limits = (self._config.get(name) for name in ("max_position_embeddings", "n_positions"))
+        return next((int(limit) for limit in limits if limit is not None), None)
 
     @property
     def dtype(self) -> str:
@@ -212,7 +224,8 @@ class TransformersModel(LanguageModel):
         if not requests or max_new_tokens == 0:
             yield from decode(None, requests, policy, 0, ends, **options)
             return
-        from resources.language_models.row_states import PlainRows, RowStates
+        from resources.language_models.plain_rows import PlainRows
+        from resources.language_models.row_states import RowStates
         from resources.language_models.tree_attention import why_no_tree
 
         model, order = self.loaded.model, admission_order(requests)
@@ -234,9 +247,50 @@ class TransformersModel(LanguageModel):
         plain = PlainRows(model, context_ids)
         yield from decode(plain, requests, policy, max_new_tokens, ends, indexes=rest, **options)
 
+    def rollouts(
+        self,
+        requests: Sequence[RolloutRequest],
+        policy: Policy,
+        max_new_tokens: int,
+        *,
+        entropy_ranks: int = 100,
+        batch_rows: int = 64,
+        progress: Progress | None = None,
+    ) -> Iterator[Rollout]:
+        where, ends = f"model {self.settings.name!r}", self.tokenization.end_ids
+        check_rollouts(requests, max_new_tokens, entropy_ranks, batch_rows)
+        limits = dict(vocab_size=self.vocab_size, max_positions=self.max_positions, max_new_tokens=max_new_tokens)
+        check_contexts(distinct_contexts(requests), where, **limits, empty=False)
+        if not requests:
+            return
+        from resources.language_models.context_rows import ContextRows
+        from resources.language_models.plain_rows import PlainRows
+        from resources.language_models.tree_attention import why_no_tree
+
+        model, notes, given = self.loaded.model, self.loaded.notes, set()
+        asked = (requests, policy, max_new_tokens, ends, entropy_ranks)
+        options = dict(where=where, batch_rows=batch_rows, progress=progress)
+        if self.tree and not notes.setdefault("no_tree", why_no_tree(model)):
+            longest = max(len(request.context_ids) for request in requests) + max_new_tokens - 1
+            verify = None if notes.get("contexts_verified") else self._verify
+            rows = ContextRows(model, min(batch_rows, len(requests)), longest, verify)
+            try:
+                for rollout in roll_out(rows, *asked, **options):
+                    if rows.is_verified:
+                        notes["contexts_verified"] = True
+                    else:
+                        given.add(rollout.index)
+                    yield rollout
+                return
+            except NoTreeMask as refusal:  # before rows are verified: what was given is right without a mask
+                notes["no_tree"] = str(refusal)
+        self._warn_plain()
+        rest = [i for i in range(len(requests)) if i not in given]
+        yield from roll_out(PlainRows(model), *asked, indexes=rest, **options)
+
     def _check_ids(self, context_ids, tokens, longest: int, remedy: str) -> None:
         """Refuse a context and tokens behind it, ``longest`` of them at most, that the model cannot take."""
-        where, limit = f"model {self.settings.name!r}", self._config.get("max_position_embeddings")
+        where, limit = f"model {self.settings.name!r}", self.max_positions
         if not len(context_ids):
             raise ModelError(where, "empty context", "give a prompt, or bos: always for a start token")
         ids = np.concatenate([np.asarray(context_ids, np.int64), tokens])

@@ -16,10 +16,12 @@ class LanguageModels(dg.ConfigurableResource):
     Attributes:
         device: Circumstance: "cuda", "cpu", …; empty means the GPU if there is one.
         pack_nodes: Circumstance: contexts of one forward pass.
+        batch_rows: Circumstance: rollouts that are decoded together; bounds the memory.
     """
 
     device: str = ""
     pack_nodes: int = 256
+    batch_rows: int = 64
 
     def open(self, row: ModelRow, root: Path, answer_prefix: str = "") -> LanguageModel:
         """A handle on a model; its weights load when logits are first asked for, once per process.

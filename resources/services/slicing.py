@@ -24,10 +24,9 @@ def slicer_of(root: Path) -> Callable[[Study, str, Cell], dict]:
         data = SLICES[spec][1](study, *cell)
         if spec == "model_spec":
             data["weights"] = content_digest(source_of(study.model(*cell)), root / CACHE_FOLDER)
-        if spec == "judge_spec":
-            rows = [study.judge(name) for name in study.sweep(*cell).judges]
-            for row, judge in zip(rows, data["judges"], strict=True):
-                judge |= _judge_identity(row, study, root)
+        if spec in ("judge_spec", "similarity_spec"):
+            for judge in data.get("judges", ()):
+                judge |= _judge_identity(study.judge(judge["name"]), study, root)
         if spec == "embedder_spec" and study.embedder is not None:
             data["embedder"] = Embedders().open(study.embedder, root).identity()
         return data

@@ -5,6 +5,7 @@ import shutil
 
 import dagster as dg
 import numpy as np
+import polars as pl
 import pytest
 import yaml
 
@@ -35,8 +36,22 @@ def write_chain(path, seed: int) -> None:
     path.write_text(json.dumps(chain))
 
 
-def model_row(name: str) -> dict:
-    return {"name": name, "source": {"markov": f"{name}.json"}, "variant": "base", "family": "chains"}
+def model_row(name: str, **fields) -> dict:
+    return {"name": name, "source": {"markov": f"{name}.json"}, "variant": "base", "family": "chains", **fields}
+
+
+def external_rollouts(n_prompts: int = 8, n_rollouts: int = 6) -> pl.DataFrame:
+    """Rollouts of an imaginary pair of models, made elsewhere: all columns that a file may have."""
+    rng, rows = np.random.default_rng(11), []
+    for variant in ("base", "instruct"):
+        for prompt in range(n_prompts):
+            for sample in range(n_rollouts):
+                length = int(rng.integers(2, 9))
+                steps = rng.uniform(0.2, 2.0 if variant == "base" else 1.0, size=length).tolist()
+                text = "".join(rng.choice(list("redgnblu"), size=length))
+                rows.append(("letters", "outside", variant, f"p{prompt}", sample, length, steps, length == 8, text))
+    names = ["task", "model_name", "variant", "prompt_id", "sample", "length", "step_entropy", "truncated", "text"]
+    return pl.DataFrame(rows, schema=names, orient="row")
 
 
 class Workplace:
@@ -50,19 +65,24 @@ class Workplace:
         self.study = StudyService(path=str(self.file))
         self.store = StoreService(root=str(folder / "store"), study=self.study)
         self.models = LanguageModels()
-        self.defs = build_defs(study=self.study, store=self.store, language_models=self.models)
+        self.defs = self.definitions()
+
+    def definitions(self):
+        """What Dagster loads, with the services of this workplace."""
+        return build_defs(study=self.study, store=self.store, language_models=self.models)
 
     def _write(self) -> None:
         folder = self.folder
         for seed, name in enumerate(["alpha", "beta"]):
             write_chain(folder / f"{name}.json", seed)
+        external_rollouts().write_parquet(folder / "outside.parquet")
         (folder / "prompts.jsonl").write_text("\n".join(json.dumps(prompt) for prompt in PROMPTS))
         self.file.write_text(
             yaml.safe_dump(
                 {
                     "name": "chains",
                     "title": "Two chains",
-                    "models": [model_row("alpha"), model_row("beta")],
+                    "models": [model_row("alpha"), model_row("beta", variant="instruct", pair="alpha")],
                     "tasks": [
                         {
                             "name": "digits",
@@ -96,12 +116,40 @@ class Workplace:
                         "sequence_temperatures": [1.0, 2.0],
                     },
                     "logit_fits": {"conditionals": 3},
-                    "prompt_sets": [{"name": "letters", "file": "prompts.jsonl", "select": "closed"}],
+                    "prompt_sets": [
+                        {"name": "letters", "file": "prompts.jsonl", "select": "closed"},
+                        {"name": "every", "file": "prompts.jsonl"},
+                    ],
                     "judges": [
                         {"name": "strict", "kind": "verifier"},
                         {"name": "lenient", "kind": "verifier", "matching": "lenient"},
                     ],
                     "embedder": {"name": "ngrams", "source": {"ngrams": 64}},
+                    "rollouts": [
+                        {
+                            "name": "completion",
+                            "prompts": "every",
+                            "rollouts": 12,
+                            "max_new_tokens": 12,
+                            "entropy_ranks": 6,
+                        },
+                        # Rollouts of one token: many are the same text, and none has a correlation.
+                        {
+                            "name": "letters",
+                            "prompts": "letters",
+                            "rollouts": 10,
+                            "max_new_tokens": 1,
+                            "semantic_entropy": {"judge": "lenient", "rollouts": 6},
+                        },
+                    ],
+                    "external": [
+                        {"name": "outside", "kind": "rollouts", "file": "outside.parquet", "max_new_tokens": 8},
+                    ],
+                    "regression": {
+                        "mean": "D ~ R_sc * variant + (1 | prompt_uid)",
+                        "precision": "variant",
+                        "simulations": 100,
+                    },
                     "sweeps": [
                         {
                             "name": "letters",

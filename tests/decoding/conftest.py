@@ -90,6 +90,11 @@ def retained_by_definition(name, parameter, logits, temperature, valid=()):
     if name == "top_k":
         kth = logits[ranking[min(parameter, len(ranking)) - 1]]
         return {v for v in support if logits[v] >= kth}
+    if name == "top_k_exact":
+        return set(ranking[:parameter])
+    if name == "top_p_canopy":  # apply_top_p of the released pipeline: marks where the mass exceeds p, shifted by one
+        exceeds = [mass > parameter for mass in itertools.accumulate(p[v] for v in ranking)]
+        return {v for v, removed in zip(ranking, [False, *exceeds[:-1]]) if not removed or parameter == 1}
     if name == "top_p":
         kept, ranking = set(), sorted(support, key=lambda v: (-logits[v], -v))
         while math.fsum(p[v] for v in kept) < parameter and len(kept) < len(ranking):

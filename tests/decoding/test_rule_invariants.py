@@ -66,7 +66,7 @@ def test_agrees_with_the_definition(oracle, name, data, logits, temperature):
         name, parameter, logits, temperature, np.flatnonzero(is_valid).tolist()
     )
     if kept != expected:  # rounding on the threshold itself, decided by 60-digit arithmetic
-        base = "top_h" if name == "top_h_authors" else name
+        base = {"top_h_authors": "top_h", "top_p_canopy": "top_p"}.get(name, name)
         assert oracle.boundary_margin(base, parameter, logits, temperature) < 1e-12
 
 
@@ -132,7 +132,7 @@ def test_adding_a_constant_to_all_logits_changes_nothing(name, data, logits, shi
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("unrestricted", "top_k", "top_n_sigma")]
+    "name", [name for name in NAMES if name not in ("unrestricted", "top_k", "top_k_exact", "top_n_sigma")]
 )
 @given(data=st.data(), logits=distinct_logits)
 def test_a_low_temperature_keeps_little_but_the_top_token(name, data, logits):
@@ -161,7 +161,7 @@ def test_a_high_temperature_treats_all_tokens_alike(name, value, logits):
         assert keeps.all()
 
 
-@pytest.mark.parametrize("name", ["top_k", "top_n_sigma"])
+@pytest.mark.parametrize("name", ["top_k", "top_k_exact", "top_n_sigma"])
 @given(data=st.data(), logits=logit_lists, temperature=temperatures)
 def test_sets_made_of_raw_logits_do_not_depend_on_temperature(name, data, logits, temperature):
     rule = data.draw(settings_of(name))
@@ -172,7 +172,7 @@ def test_sets_made_of_raw_logits_do_not_depend_on_temperature(name, data, logits
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("top_k", 40), ("top_p", 1.0), ("typical_p", 1.0), ("min_p", 1e-300), ("epsilon", 1e-300), ("eta",
+    [("top_k", 40), ("top_k_exact", 40), ("top_p", 1.0), ("top_p_canopy", 1.0), ("typical_p", 1.0), ("min_p", 1e-300), ("epsilon", 1e-300), ("eta",
     1e-30),
      ("top_n_sigma", 1e6), ("top_h", 1.0), ("top_h_authors", 1.0)],
 )  # fmt: skip
@@ -190,7 +190,9 @@ def test_the_widest_setting_is_the_unrestricted_rule(name, value, logits):
 
 OUT_OF_RANGE = {
     "top_k": (0, -1, 2.5, True, None, math.nan),
+    "top_k_exact": (0, -1, 2.5, True, None, math.nan),
     "top_p": (0, -0.1, 1.0001, math.nan, None, "0.9", True),
+    "top_p_canopy": (0, -0.1, 1.0001, math.nan, None, "0.9", True),
     "min_p": (0, -0.1, 1.5, math.nan),
     "typical_p": (0, 1.1, math.nan),
     "epsilon": (0, 1, -1e-4, math.nan),

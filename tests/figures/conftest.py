@@ -1,7 +1,8 @@
-"""The synthetic tables that figures are drawn from, of both studies."""
+"""The synthetic tables that figures are drawn from, of all studies."""
 
 from types import SimpleNamespace
 
+import canopy_tables
 import order_tables
 import polars as pl
 import pytest
@@ -27,7 +28,18 @@ def order() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def every_table(tables, order) -> dict[str, pl.DataFrame]:
-    """The tables of both studies by name."""
-    assert not set(tables) & set(order.tables)
-    return tables | order.tables
+def canopy() -> SimpleNamespace:
+    """Generators of the canopy study, ``every`` cell's tables, ``overall``, and ``tables`` of a cell and the study."""
+    every = canopy_tables.cells()
+    overall = canopy_tables.overall(every)
+    generators = {name: value for name, value in vars(canopy_tables).items() if callable(value)}
+    generators |= dict(PAIRS=canopy_tables.PAIRS)
+    tables = every["llama-base", "math"] | overall
+    return SimpleNamespace(**generators | {"every": every, "overall": overall, "tables": tables})
+
+
+@pytest.fixture(scope="session")
+def every_table(tables, order, canopy) -> dict[str, pl.DataFrame]:
+    """The tables of all studies by name."""
+    assert len(tables | order.tables | canopy.tables) == sum(map(len, (tables, order.tables, canopy.tables)))
+    return tables | order.tables | canopy.tables

@@ -42,6 +42,13 @@ def every_figure(tables) -> dict:
         "sweep_tree": lambda: figures.sweep_tree(
             tables["token_validity"], completions=tables["completions"], prefix="In"
         ),
+        "entropy_trajectories": lambda: figures.entropy_trajectories(tables["entropy_trajectory"]),
+        "length_distributions": lambda: figures.length_distributions(tables["length_distribution"]),
+        "prompt_variability": lambda: figures.prompt_variability(tables["prompt_measures"]),
+        "canopy_levels": lambda: figures.canopy_levels(tables["canopy_models"]),
+        "canopy_change": lambda: figures.canopy_change(tables["canopy_comparison"]),
+        "residual_qq": lambda: figures.residual_qq(tables["scaled_residuals"], tables["residual_tests"]),
+        "diversity_regression": lambda: figures.diversity_regression(tables["beta_panel"], tables["predictions"]),
     }
 
 

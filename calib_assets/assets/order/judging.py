@@ -1,5 +1,7 @@
 """Texts to the sweep's judges and back to labels, for every asset that holds judged texts."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from calib_assets.staleness.graph import Cell, Work
@@ -93,9 +95,13 @@ def _audit(judge: str, verdict: Verdict) -> dict:
 
 def judge_code(study: Study, cell: Cell) -> list[object]:
     """The classes of the sweep's judges, and of the models that local ones run on."""
-    kinds = {"llm": [LlmJudge], "verifier": [VerifierJudge], "local": [LocalJudge, MarkovModel, TransformersModel]}
-    used = {study.judge(name).kind for name in study.sweep(cell[1]).judges}
-    return [code for kind in sorted(used) for code in kinds[kind]]
+    return judge_classes({study.judge(name).kind for name in study.sweep(cell[1]).judges})
+
+
+def judge_classes(kinds: Iterable[str]) -> list[object]:
+    """The classes behind kinds of judges: assets meet them only as an interface."""
+    known = {"llm": [LlmJudge], "verifier": [VerifierJudge], "local": [LocalJudge, MarkovModel, TransformersModel]}
+    return [code for kind in sorted(kinds) for code in known[kind]]
 
 
 def judging_work(context: Context, row: SweepRow, texts: int, tokens: int) -> Work:

@@ -1,42 +1,47 @@
-"""A rubric as data, and how an item is laid out so that no text in it can pass for the judge's instructions."""
+"""A rubric as data: instructions, the form of a reply, and messages in which no text can pass for the judge's own."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import ClassVar
 
-from resources.judges.base import Item, digest_of
-
-SCORES = ("grammar", "semantic", "overall")
-_LAYOUT = 2  # raise it when :meth:`Rubric.user` lays the same texts out differently
+from resources.judges.items import Judged, Of, digest_of
+from resources.judges.verdicts import AnyVerdict
 
 
 @dataclass(frozen=True)
-class Rubric:
+class Rubric(ABC):
     """Instructions of a judge. Reasons come before scores: a verdict that is given first flips trials.
 
     Attributes:
+        of: What is judged: a "response", or a "pair" of them.
+        verdict: The class of what comes back.
+        layout: Version of :meth:`user`: raise it when the same texts are laid out differently.
         name: Key in the study.
-        instructions: What is judged and how the three scores are meant.
+        instructions: What is judged and how the scores are meant.
         json_form: How to reply where the reply is one JSON object.
         text_form: How to reply in plain text.
-        truncation_note: Told of an item that was cut at its length limit; empty: the judge does not see the flag.
     """
+
+    of: ClassVar[Of]
+    verdict: ClassVar[type[AnyVerdict]]
+    layout: ClassVar[int]
 
     name: str
     instructions: str
     json_form: str
     text_form: str
-    truncation_note: str = ""
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Names of the scores, in the order in which they are to be written."""
+        return self.verdict.scores
 
     @cached_property
     def version(self) -> str:
         """16 hexadecimal digits of every text that a judge may be shown."""
-        return digest_of([_LAYOUT, {f.name: getattr(self, f.name) for f in fields(self)}, self.schema])[:16]
-
-    @property
-    def shows_truncation(self) -> bool:
-        """Whether the flag is part of what the judge sees, and so of a verdict's key."""
-        return bool(self.truncation_note)
+        return digest_of([self.layout, {f.name: getattr(self, f.name) for f in fields(self)}, self.schema])[:16]
 
     @property
     def schema(self) -> dict:
@@ -44,48 +49,58 @@ class Rubric:
         score = {"type": "integer", "minimum": 0, "maximum": 100}
         return {
             "type": "object",
-            "properties": {"reason": {"type": "string"}, **{name: score for name in SCORES}},
-            "required": ["reason", *SCORES],
+            "properties": {"reason": {"type": "string"}, **{name: score for name in self.scores}},
+            "required": ["reason", *self.scores],
             "additionalProperties": False,
         }
 
     def system(self, structured: bool) -> str:
-        """The part that all items share."""
+        """The part that all that is judged shares."""
         return f"{self.instructions}\n\n{self.json_form if structured else self.text_form}"
 
-    def user(self, item: Item) -> str:
-        """The item between markers that its author cannot have known.
+    @abstractmethod
+    def user(self, judged: Judged) -> str:
+        """What is judged, each text :func:`enclosed` between markers that its author cannot have known."""
 
-        The markers hold a hash of the very text that they enclose. It is the same in every run, so verdicts can
-        be cached, and a text that holds its own hash cannot be written on purpose.
-        """
-        tag = boundary(item)
-        note = f"\n\n{self.truncation_note}" if item.truncated and self.shows_truncation else ""
-        return (
-            f"PROMPT BEGINS {tag}\n{item.prompt}\nPROMPT ENDS {tag}\n\n"
-            f"RESPONSE BEGINS {tag}\n{item.response}\nRESPONSE ENDS {tag}{note}\n\n"
-            "Judge the response."
-        )
+    @abstractmethod
+    def example(self, text: str) -> Judged:
+        """Something to judge whose texts are all this one, for seeing what messages have in common."""
 
-    def messages(self, item: Item, structured: bool) -> list[dict[str, str]]:
-        """The item as chat messages."""
+    def messages(self, judged: Judged, structured: bool) -> list[dict[str, str]]:
+        """What is judged as chat messages."""
         return [
             {"role": "system", "content": self.system(structured)},
-            {"role": "user", "content": self.user(item)},
+            {"role": "user", "content": self.user(judged)},
         ]
 
 
-def boundary(item: Item) -> str:
-    """The marker of an item: 12 hexadecimal digits that occur nowhere in its texts.
+def enclosed(judged: Judged, names: tuple[str, ...]) -> str:
+    """The texts of an item or a pair, each between marker lines.
 
+    The markers hold a hash of the very texts that they enclose. It is the same in every run, so verdicts can be
+    cached, and a text that holds its own hash cannot be written on purpose.
+
+    Args:
+        names: What the markers call each of ``judged.texts``.
+    """
+    tag = boundary(judged)
+    return "\n\n".join(
+        f"{name} BEGINS {tag}\n{text}\n{name} ENDS {tag}" for name, text in zip(names, judged.texts, strict=True)
+    )
+
+
+def boundary(judged: Judged) -> str:
+    """The marker of an item or a pair: 12 hexadecimal digits that occur in none of its texts.
+
+    >>> from resources.judges.items import Item
     >>> item = Item("Name a state.", "Ohio")
     >>> boundary(item) == boundary(Item("Name a state.", "Ohio", truncated=True)) != boundary(Item("", "Ohio"))
     True
     """
     turn = 0
     while True:
-        text = f"judge boundary {turn} {digest_of([item.prompt, item.response])}"
+        text = f"judge boundary {turn} {digest_of(judged.texts)}"
         tag = hashlib.sha256(text.encode()).hexdigest()[:12]
-        if tag not in item.prompt and tag not in item.response:
+        if not any(tag in text for text in judged.texts):
             return tag
         turn += 1

@@ -4,9 +4,9 @@ The paper names the three scores and the threshold of 99 on each; its prompt is 
 wording is this project's. It asks for validity, not for quality: a plain answer that does what was asked is worth 100.
 """
 
-from resources.judges.rubrics.base import Rubric
+from resources.judges.rubrics.layouts import ResponseRubric
 
-VALIDITY_V1 = Rubric(
+VALIDITY_V1 = ResponseRubric(
     name="validity-v1",
     instructions="""\
 You judge whether a response is a valid answer to a prompt. You get both between marker lines, for example

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from resources.judges import Item, LlmJudge, LlmJudgeSettings, RetryPolicy, VerdictStore
+from resources.judges import Item, LlmJudge, LlmJudgeSettings, Pair, RetryPolicy, VerdictStore
 
 FAST = RetryPolicy(base_s=0.002, cap_s=0.02)
 KEY_VARIABLE = "JUDGE_TEST_KEY"
@@ -35,22 +36,41 @@ def server():
 
 
 @pytest.fixture
-def item(request):
-    """``item(script, scores)``: a text that tells the server how to answer; each call makes a new id."""
+def orders(request):
+    """``orders(script, scores)``: a text that tells the server how to answer; each call makes a new id."""
     numbers = count()
 
-    def make(script: str = "ok", scores=(100, 99, 100), text: str = "", **fields) -> Item:
+    def make(script: str, scores) -> str:
         name = f"{request.node.nodeid.rpartition('::')[2]}/{next(numbers)}".replace(" ", "")
-        marks = ",".join(map(str, scores))
-        return Item("Write a line.", f"{text}[[id={name} scores={marks} script={script}]]", **fields)
+        return f"[[id={name} scores={','.join(map(str, scores))} script={script}]]"
+
+    return make
+
+
+@pytest.fixture
+def item(orders):
+    """``item(script, scores)``: an item that the server judges as it is told to."""
+
+    def make(script: str = "ok", scores=(100, 99, 100), text: str = "", **fields) -> Item:
+        return Item("Write a line.", text + orders(script, scores), **fields)
+
+    return make
+
+
+@pytest.fixture
+def pair(orders):
+    """``pair(script, score)``: a pair that the server judges as it is told to."""
+
+    def make(script: str = "ok", score: int = 90, first: str = "Ohio.") -> Pair:
+        return Pair("Write a line.", first, orders(script, [score]))
 
     return make
 
 
 @pytest.fixture
 def id_of():
-    """The id in an item's text."""
-    return lambda item: item.response.partition("id=")[2].partition(" ")[0]
+    """The id in the last text of an item or a pair."""
+    return lambda judged: judged.texts[-1].partition("id=")[2].partition(" ")[0]
 
 
 @pytest.fixture
@@ -70,3 +90,9 @@ def judge(server, verdicts):
         return LlmJudge(settings, store or verdicts, retries=retries, environment=environment)
 
     return make
+
+
+@pytest.fixture
+def pair_judge(judge):
+    """``pair_judge(**settings)``: the same with the rubric of pairs."""
+    return partial(judge, rubric="similarity-v1", threshold=50)

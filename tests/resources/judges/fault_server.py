@@ -2,6 +2,7 @@
 
 Run as a process of its own: ``python fault_server.py``; it prints its port. The judged text holds
 ``[[id=ID scores=G,S,O script=STEP|STEP|…]]``: the n-th call for an id takes the n-th step, later calls the last one.
+One score instead of three makes the reply that of a rubric of pairs.
 What the server thinks of each id (calls, answers that were paid for) is at ``GET /stats?ID-PREFIX``.
 """
 
@@ -20,7 +21,9 @@ FLYING = defaultdict(lambda: {"now": 0, "most": 0})  # by what stands before the
 
 def content_of(step: str, scores: list[int], text: str, structured: bool) -> str:
     """What the judge says."""
-    named = dict(zip(("grammar", "semantic", "overall"), scores, strict=True))
+    names = ("grammar", "semantic", "overall") if len(scores) == 3 else ("similar",)
+    first, last = names[0], names[-1]
+    named = dict(zip(names, scores, strict=True))
     reply = {"reason": "It is what it is.", **named}
     lines = "Reason: fine.\n" + "\n".join(f"{name.title()}: {score}" for name, score in named.items())
     return {
@@ -29,10 +32,10 @@ def content_of(step: str, scores: list[int], text: str, structured: bool) -> str
         "quote": json.dumps({**reply, "reason": f"The response says {text!r}"}),
         "empty": "",
         "emptyschema": "" if structured else lines,
-        "word": json.dumps({**reply, "overall": "ninety"}),
-        "range": json.dumps({**reply, "overall": 101}),
-        "negative": lines.replace("Overall: ", "Overall: -1"),
-        "bool": json.dumps({**reply, "grammar": True}),
+        "word": json.dumps({**reply, last: "ninety"}),
+        "range": json.dumps({**reply, last: 101}),
+        "negative": lines.replace(f"{last.title()}: ", f"{last.title()}: -1"),
+        "bool": json.dumps({**reply, first: True}),
         "cut": json.dumps(reply)[:-30],
         "cutthoughts": "",
         "wholecut": json.dumps(reply),
@@ -41,7 +44,7 @@ def content_of(step: str, scores: list[int], text: str, structured: bool) -> str
         "filter": "",
         "echokey": json.dumps({**reply, "reason": f"Your key is {KEY}"}),
         "escapedkey": json.dumps({**reply, "reason": "KEY"}),
-        "thoughts": f"<think>Is it {json.dumps({**reply, 'overall': 3})}?</think>{json.dumps(reply)}",
+        "thoughts": f"<think>Is it {json.dumps({**reply, last: 3})}?</think>{json.dumps(reply)}",
     }.get(step, json.dumps(reply))
 
 

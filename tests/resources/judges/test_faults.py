@@ -9,6 +9,7 @@ import time
 from dataclasses import astuple
 
 import pytest
+from judge_faults import ENDS, FAULTS, ONE_TEXT
 
 from resources.judges import (
     BudgetReached,
@@ -20,44 +21,9 @@ from resources.judges import (
     is_valid,
 )
 
-# script -> (status, calls that the server counts)
-ONE_ITEM = {
-    "ok": ("ok", 1),
-    "text": ("ok", 1),
-    "fenced": ("ok", 1),
-    "quote": ("ok", 1),
-    "thoughts": ("ok", 1),
-    "nousage": ("ok", 1),
-    "wholecut": ("ok", 1),
-    "emptyschema": ("ok", 2),
-    "noschema": ("ok", 2),
-    "newfield": ("ok", 2),
-    "429|ok": ("ok", 2),
-    "429:0.01|429:soon|ok": ("ok", 3),
-    "500|503|408|409|ok": ("ok", 5),
-    "close|half|badjson|html|errorbody|ok": ("ok", 6),
-    "two|none|ok": ("ok", 3),
-    "empty": ("unparsable", 2),
-    "word": ("unparsable", 1),
-    "range": ("unparsable", 1),
-    "negative": ("unparsable", 1),
-    "bool": ("unparsable", 1),
-    "cut": ("truncated", 1),
-    "cutthoughts": ("truncated", 1),
-    "refuse": ("refused", 1),
-    "decline": ("refused", 1),
-    "filter": ("refused", 1),
-    "blocked": ("refused", 1),
-    "500": ("failed", 6),
-    "two": ("failed", 6),
-    "400": ("failed", 2),  # once with a schema and once without: the schema might have been the reason
-    "429:1000": ("failed", 1),
-}
-
-
-@pytest.mark.parametrize("script", ONE_ITEM)
+@pytest.mark.parametrize("script", ONE_TEXT)
 def test_one_item(script, judge, item, id_of, server):
-    status, calls = ONE_ITEM[script]
+    status, calls = ONE_TEXT[script]
     judged = item(script, scores=(100, 99, 98))
     client = judge(retries=RetryPolicy(base_s=0.002, cap_s=0.02, max_retry_after_s=60))
     [verdict] = client.judge([judged])
@@ -269,25 +235,6 @@ def test_works_inside_a_running_loop_and_from_threads(judge, item, id_of, server
     assert results[0] == results[1] == results[2] and len(results[0]) == 60
     counted = server.stats(id_of(items[0]).rpartition("/")[0])["ids"]
     assert {entry["paid"] for entry in counted.values()} == {1}
-
-
-FAULTS = [
-    "429",
-    "429:0.005",
-    "500",
-    "503",
-    "408",
-    "409",
-    "close",
-    "half",
-    "badjson",
-    "html",
-    "errorbody",
-    "two",
-    "none",
-]
-ENDS = {"ok": "ok", "text": "ok", "fenced": "ok", "quote": "ok", "emptyschema": "ok", "word": "unparsable"}
-ENDS |= {"range": "unparsable", "cut": "truncated", "refuse": "refused", "decline": "refused", "500": "failed"}
 
 
 def test_ten_thousand_items_under_random_faults(judge, item, id_of, server):
