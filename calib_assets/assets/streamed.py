@@ -1,41 +1,46 @@
-"""Tables that are larger than memory: put together from pieces on the disk, and known by the content of their parts."""
+"""Tables that are larger than memory: written part by part, and known by the content of their parts."""
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
 from calib_assets.staleness.content import artifact_digest, table_digest
 from calib_assets.staleness.run import Result, Run
-from calib_assets.staleness.store import file_sha256
+from calib_assets.staleness.store import parquet_bytes, part_name
+
+# Rows of one file, unless a single frame has more: a few hundred rollouts of thousands of steps fit into memory.
+PART_ROWS = 500
 
 
-def streamed(run: Run, name: str, frames: Sequence[pl.LazyFrame], heights: Iterable[int], schema: dict) -> Result:
-    """A result whose one large table never is in memory: a prompt's rows at a time.
+def streamed(run: Run, name: str, frames: Iterable[pl.LazyFrame], schema: dict) -> Result:
+    """A result whose one large table never is in memory: a frame (the rows of a prompt, say) at a time.
 
     Args:
-        name: Of the table; ``<name>.parquet`` is its file.
+        name: Of the table; its files are ``<name>-00000.parquet`` and so on, which the store reads as one table.
         frames: Its parts in order, with the columns of ``schema``; each fits into memory.
-        heights: Rows of each part.
-        schema: Of the table; alone where there are no parts.
+        schema: Of the table.
     """
-    run.folder.mkdir(parents=True, exist_ok=True)
-    path = run.folder / f"{name}.parquet"
-    draft = path.with_suffix(".draft")
-    parts = [frame.select(pl.col(column).cast(kind) for column, kind in schema.items()) for frame in frames]
-    pl.concat([pl.LazyFrame(schema=schema), *parts]).sink_parquet(draft, maintain_order=True)
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    entry = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    return Result(written={path.name: entry}, written_digest=_digest(path, heights))
+    parts, digests, held = [], {}, []
+
+    def write() -> None:
+        files = {part_name(name, len(parts)): parquet_bytes(pl.concat(held))}
+        parts.append(run.context.store.write_files(run.key, run.cell, run.fingerprint, files))
+        held.clear()
+
+    for number, frame in enumerate(frames):
+        table = frame.select(pl.col(column).cast(kind) for column, kind in schema.items()).collect()
+        digests[f"{number:09d}"] = table_digest(table)
+        held.append(table)
+        if sum(part.height for part in held) >= PART_ROWS:
+            write()
+    if held or not parts:
+        held.append(pl.DataFrame(schema=schema))
+        write()
+    written = {file: entry for part in parts for file, entry in part.items()}
+    return Result(written=written, written_digest=artifact_digest(digests))
 
 
-def _digest(path: Path, heights: Iterable[int]) -> str:
-    """Of the rows of each part: independent of how they were written, or of which pieces they came from."""
-    table, first, parts = pl.scan_parquet(path), 0, {}
-    for number, height in enumerate(heights):
-        parts[f"{number:09d}"] = table_digest(table.slice(first, height).collect())
-        first += height
-    return artifact_digest(parts)
+def scan_parts(folder: Path, name: str) -> pl.LazyFrame:
+    """The table that :func:`streamed` has written into a folder."""
+    return pl.scan_parquet(sorted(folder.glob(part_name(name, "*"))))

@@ -85,14 +85,15 @@ def _floors(logits: Float[np.ndarray, "rows vocab"], ranks: int) -> Float[np.nda
 
 
 def log_norms(logits: Float[np.ndarray, "rows vocab"]) -> Float[np.ndarray, "rows"]:
-    """ln of the sum of exp(logit) of each row, in float64.
+    """ln of the sum of exp(logit) of each row, in float64; the largest logit itself where that is not finite.
 
     >>> np.exp(log_norms(np.log([[1.0, 2.0, 4.0]]))).round(12).tolist()
     [7.0]
     """
     found, space = np.empty(len(logits)), np.empty(logits.shape[1])  # one row stays in the cache
     for row, values in enumerate(logits):
-        top = float(values.max())
-        np.subtract(values, top, out=space, dtype=np.float64)
-        found[row] = top + np.log(np.exp(space, out=space).sum())
+        found[row] = top = float(values.max())
+        if np.isfinite(top):
+            np.subtract(values, top, out=space, dtype=np.float64)
+            found[row] += np.log(np.exp(space, out=space).sum())
     return found

@@ -21,7 +21,7 @@ from calib_assets.metrics.bounds import (
     finite_vocabulary_sharpness,
     recall_bound,
 )
-from calib_assets.metrics.canopy import CanopyMeasures, canopy_measures, canopy_summary, prompt_measures
+from calib_assets.metrics.canopy import canopy_summary, prompt_measures
 from calib_assets.metrics.canopy_comparison import paired_comparison
 from calib_assets.metrics.conditional_calibration import conditional_calibration
 from calib_assets.metrics.conditional_mass import conditional_ranks, frequent_valid, mass_by_temperature
@@ -32,12 +32,7 @@ from calib_assets.metrics.greedy_robustness import greedy_robustness, robustness
 from calib_assets.metrics.hardness import recall_ceiling, step_hardness
 from calib_assets.metrics.kendall import kendall_tau
 from calib_assets.metrics.leaked_mass import leaked_mass
-from calib_assets.metrics.length_entropy import (
-    LengthEntropyCorrelation,
-    correlation_summary,
-    length_entropy_correlation,
-    prompt_correlations,
-)
+from calib_assets.metrics.length_entropy import correlation_summary, prompt_correlations
 from calib_assets.metrics.logit_fit import LogitFit, fit_piecewise_logits
 from calib_assets.metrics.logit_fit_tables import logit_fits
 from calib_assets.metrics.model_scaling import model_scaling
@@ -57,6 +52,12 @@ from calib_assets.metrics.ranks import (
     order_auroc,
     precision_at_n_valid,
     valid_ranks,
+)
+from calib_assets.metrics.rollout_arrays import (
+    CanopyMeasures,
+    LengthEntropyCorrelation,
+    canopy_measures,
+    length_entropy_correlation,
 )
 from calib_assets.metrics.self_bleu import self_bleu, self_bleu_scores
 from calib_assets.metrics.semantic_diversity import diversity_summary, prompt_diversity

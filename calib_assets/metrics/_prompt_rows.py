@@ -7,7 +7,7 @@ import polars as pl
 from calib_assets.metrics._tables import check_columns
 
 # Rows that are read at once from a lazy table; one prompt may hold more.
-BATCH_ROWS = 2_000
+BATCH_ROWS = 500
 
 
 def whole_prompts(
@@ -16,11 +16,12 @@ def whole_prompts(
     """Successive parts of a table, each with all the rows of its prompts.
 
     Args:
-        table: Has ``prompt_id`` and ``columns``; the rows of a prompt stand together. Of a lazy table about
-            ``batch_rows`` rows and those of one prompt are in memory at once; of its other columns none.
+        table: Has ``prompt_id`` and ``columns``; the rows of a prompt stand together. Of a lazy table at most
+            ``batch_rows`` rows, or those of one prompt, are in memory at once; of its other columns none. A lazy
+            table that is no plain file is made anew for every part.
         name: What messages call the table.
         columns: Columns that are read besides ``prompt_id``.
-        batch_rows: Rows that are read at once.
+        batch_rows: Rows that are read at once, unless one prompt has more.
 
     Yields:
         Parts with at least one row, in the table's order; prompt_id is a string.
@@ -34,40 +35,28 @@ def whole_prompts(
     """
     check_rollout_columns(table, name, ["prompt_id", *columns])
     rows = table.lazy().select(pl.col("prompt_id").cast(pl.String), *columns)
-    eager = isinstance(table, pl.DataFrame)
-    batches = [rows.collect()] if eager else rows.collect_batches(chunk_size=batch_rows, maintain_order=True)
-    seen: set[str] = set()
-    held: list[pl.DataFrame] = []
-    for batch in batches:
-        if batch.is_empty():
-            continue
-        ids = batch["prompt_id"]
-        if ids.null_count():
-            raise ValueError(f"{name} holds {ids.null_count()} rows whose prompt_id is null; name every prompt")
-        if held and held[0]["prompt_id"][0] != ids[0]:
-            yield _checked(pl.concat(held), name, seen)
-            held = []
-        others = (ids != ids[-1]).arg_true()
-        first_of_last = int(others[-1]) + 1 if len(others) else 0
-        if first_of_last:
-            yield _checked(pl.concat([*held, batch[:first_of_last]]), name, seen)
-            held = []
-        held.append(batch[first_of_last:])
-    if held:
-        yield _checked(pl.concat(held), name, seen)
+    runs = rows.select(pl.col("prompt_id").rle()).unnest("prompt_id").collect()
+    if runs["value"].null_count():
+        nameless = runs.filter(pl.col("value").is_null())["len"].sum()
+        raise ValueError(f"{name} holds {nameless} rows whose prompt_id is null; name every prompt")
+    apart = runs["value"].filter(runs["value"].is_duplicated())
+    if len(apart):
+        raise ValueError(
+            f"{name} holds rows of prompt {apart[0]!r} in separate places; sort by prompt_id and sample first"
+        )
+    if isinstance(table, pl.DataFrame):
+        if table.height:
+            yield rows.collect()
+        return
+    first, held = 0, 0
+    for count in [*runs["len"], None]:
+        # Slices, not the batches of one query: such a query reads ahead as far as there is file.
+        if held and (count is None or held + count > batch_rows):
+            yield rows.slice(first, held).collect()
+            first, held = first + held, 0
+        held += count or 0
 
 
 def check_rollout_columns(table: pl.DataFrame | pl.LazyFrame, name: str, columns: Sequence[str]) -> None:
     """Raise a ValueError that names the columns that ``table`` lacks; of a lazy table nothing is read."""
     check_columns(pl.DataFrame(schema=table.lazy().collect_schema()), name, columns, "pass one row for each rollout")
-
-
-def _checked(part: pl.DataFrame, name: str, seen: set[str]) -> pl.DataFrame:
-    """The part; its prompts, which must be new, are added to ``seen``."""
-    for prompt in part["prompt_id"].rle().struct.field("value"):
-        if prompt in seen:
-            raise ValueError(
-                f"{name} holds rows of prompt {prompt!r} in separate places; sort by prompt_id and sample first"
-            )
-        seen.add(prompt)
-    return part

@@ -4,12 +4,10 @@ Here belong measures of a rollout's total entropy and length, of each prompt and
 along a rollout is in `trajectories.py`, how it goes with length in `length_entropy.py`. Entropies in nats.
 """
 
-from dataclasses import dataclass, field
 from math import log
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int, Shaped
 
 from calib_assets.metrics._prompt_rows import whole_prompts
 from calib_assets.metrics._prompt_sums import PromptSums, ratio, summary_table
@@ -180,85 +178,6 @@ def canopy_sums(prompt_measures: pl.DataFrame, entropy_ranks: int | None) -> Pro
         return np.stack(found, axis=1)
 
     return PromptSums(MEASURES, columns, of_sums, np.repeat(is_defined, len(MEASURES), axis=1))
-
-
-@dataclass(frozen=True, eq=False)
-class CanopyMeasures:
-    """Canopy entropy and its forms, of arrays of rollouts.
-
-    Attributes:
-        canopy_entropy: E[S], nats.
-        gen_ppl: exp(E[S] / E[τ]).
-        branching_factor: exp(E[S/τ]).
-        mean_length: E[τ].
-        mean_entropy_rate: E[S/τ], nats.
-        length_driven: E[τ]·E[S/τ], nats.
-        covariance_part: E[S] − E[τ]·E[S/τ], nats.
-        n_prompts: Number of prompts.
-        n_rollouts: Number of rollouts.
-        summary: The same with standard errors and intervals, one row per measure.
-    """
-
-    canopy_entropy: float
-    gen_ppl: float
-    branching_factor: float
-    mean_length: float
-    mean_entropy_rate: float
-    length_driven: float
-    covariance_part: float
-    n_prompts: int
-    n_rollouts: int
-    summary: pl.DataFrame = field(repr=False)
-
-
-def canopy_measures(
-    sequence_entropy: Float[np.ndarray, "rollouts"],
-    length: Int[np.ndarray, "rollouts"],
-    prompts: Shaped[np.ndarray, "rollouts"] | None = None,
-    bootstrap: Bootstrap = Bootstrap(),
-) -> CanopyMeasures:
-    """Canopy entropy, generation perplexity and branching factor of arrays, for notebooks.
-
-    Args:
-        sequence_entropy: S of each rollout, the sum of its step entropies in nats.
-        length: τ of each rollout, the EOS step counted.
-        prompts: Prompt of each rollout, numbers or strings in any order; all of one prompt by default.
-        bootstrap: How the intervals are made; prompts are resampled, in the order of their first rollouts.
-
-    Returns:
-        The estimates; ``summary`` has their intervals, null for a single prompt.
-
-    Raises:
-        ValueError: If there are no rollouts, lengths of the arrays differ, an entropy is not finite or
-            negative, or a length is below 1.
-
-    References:
-        Paper B, Definitions 1 to 3.
-
-    >>> found = canopy_measures(np.array([1.0, 3.0, 2.0]), np.array([2, 4, 8]), np.array(["a", "a", "b"]))
-    >>> found.canopy_entropy, found.mean_length, found.n_prompts  # (2 + 2) / 2, (3 + 8) / 2
-    (2.0, 5.5, 2)
-    """
-    table = rollout_arrays(prompts, sequence_entropy=sequence_entropy, length=length)
-    rate = pl.col("sequence_entropy") / pl.col("length")
-    by_prompt = prompt_measures(table.with_columns(entropy_rate=rate, truncated=False), None)
-    summary = canopy_summary(by_prompt, entropy_ranks=None, bootstrap=bootstrap)
-    summary = summary.filter(~pl.col("measure").is_in(["truncation_rate", "bias_bound"]))
-    values = dict(summary.select("measure", "est").iter_rows())
-    return CanopyMeasures(**values, n_prompts=by_prompt.height, n_rollouts=table.height, summary=summary)
-
-
-def rollout_arrays(prompts: Shaped[np.ndarray, "rollouts"] | None, **columns) -> pl.DataFrame:
-    """A table of the arrays with prompt_id, the rollouts of a prompt together, prompts by first appearance."""
-    arrays = {name: np.asarray(values) for name, values in columns.items()}
-    count = next(iter(arrays.values())).size
-    arrays["prompts"] = np.zeros(count, dtype=int) if prompts is None else np.asarray(prompts)
-    for name, values in arrays.items():
-        if values.shape != (count,) or not count:
-            raise ValueError(f"{name} has shape {values.shape}; give one entry for each of {count or 'some'} rollouts")
-    _, first, member = np.unique(arrays.pop("prompts"), return_index=True, return_inverse=True)
-    place = first[member]
-    return pl.DataFrame({"prompt_id": place.astype(str), **arrays})[np.argsort(place, kind="stable")]
 
 
 def _check_rollouts(part: pl.DataFrame, max_new_tokens: int | None) -> None:

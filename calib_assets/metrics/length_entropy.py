@@ -4,17 +4,14 @@ Here belong the correlations of each prompt and their aggregates. The part of ca
 length and rate moving together across *all* rollouts is ``covariance_part`` in `canopy.py`, another number.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float
 from scipy.stats import rankdata
 
 from calib_assets.metrics._prompt_rows import whole_prompts
 from calib_assets.metrics._prompt_sums import PromptSums, ratio, summary_table
 from calib_assets.metrics._tables import check_columns
-from calib_assets.metrics.canopy import rollout_arrays
 from calib_assets.metrics.kendall import kendall_tau, over_groups
 from calib_assets.stats import Bootstrap
 
@@ -127,62 +124,6 @@ def correlation_sums(prompt_correlations: pl.DataFrame) -> PromptSums:
         return found
 
     return PromptSums(MEASURES, np.hstack([weights * np.where(is_defined, values, 0.0), weights]), of_sums, is_defined)
-
-
-@dataclass(frozen=True, eq=False)
-class LengthEntropyCorrelation:
-    """Aggregated correlation of length and entropy rate, of arrays of rollouts.
-
-    Attributes:
-        pearson: By Fisher's z, weights n − 3; None where no prompt has a correlation and a weight.
-        spearman: As ``pearson``.
-        kendall: Weighted by numbers of pairs; None where no prompt has one.
-        covariance: Weighted by n − 1, nats.
-        summary: The same with standard errors and intervals, and how many prompts enter and are left out.
-        prompts: The numbers of each prompt, with the reason where there are none.
-    """
-
-    pearson: float | None
-    spearman: float | None
-    kendall: float | None
-    covariance: float | None
-    summary: pl.DataFrame = field(repr=False)
-    prompts: pl.DataFrame = field(repr=False)
-
-
-def length_entropy_correlation(
-    length: Int[np.ndarray, "rollouts"],
-    entropy_rate: Float[np.ndarray, "rollouts"],
-    prompts: Shaped[np.ndarray, "rollouts"] | None = None,
-    bootstrap: Bootstrap = Bootstrap(),
-) -> LengthEntropyCorrelation:
-    """Length–entropy correlation of arrays, for notebooks.
-
-    Args:
-        length: τ of each rollout, the EOS step counted.
-        entropy_rate: S/τ of each rollout, nats.
-        prompts: Prompt of each rollout, numbers or strings in any order; all of one prompt by default.
-        bootstrap: How the intervals are made; prompts are resampled, in the order of their first rollouts.
-
-    Returns:
-        The aggregates of `correlation_summary`, and the tables behind them (prompts by number of their first
-        rollout).
-
-    Raises:
-        ValueError: If there are no rollouts, lengths of the arrays differ, or a number is not finite.
-
-    References:
-        Paper B, Definitions 4 and 5.
-
-    >>> found = length_entropy_correlation([2, 3, 4, 7], [0.1, 0.3, 0.2, 0.5])
-    >>> round(found.kendall, 12)  # 5 pairs agree, 1 does not
-    0.666666666667
-    """
-    table = rollout_arrays(prompts, length=length, entropy_rate=entropy_rate)
-    by_prompt = prompt_correlations(table)
-    summary = correlation_summary(by_prompt, bootstrap)
-    values = dict(summary.select("measure", "est").iter_rows())
-    return LengthEntropyCorrelation(**values, summary=summary, prompts=by_prompt)
 
 
 def _correlations(length, rate) -> Float[np.ndarray, "prompts 5"]:

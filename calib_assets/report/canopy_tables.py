@@ -51,7 +51,7 @@ def summaries(table: pl.DataFrame, name: str, measures: Sequence[str] = tuple(ME
         "se": Column("Standard error", "number", NO_INTERVAL, "over prompts"),
         "interval": Column("95 % interval", null_means=NO_INTERVAL),
         "n_prompts": Column("Prompts", "count"),
-        "n_left_out": Column("left out", "count", help="prompts without a value, whose reasons have a table of their own"),
+        "n_left_out": Column("left out", "count", help="prompts without a value; a table of its own says why"),
     }
 
 

@@ -11,6 +11,7 @@ switched after that. Results of earlier fingerprints stay (``keep_previous`` of 
 back is a hit. Every write goes to a temporary name, is flushed to the disk and renamed.
 """
 
+import fnmatch
 import hashlib
 import io
 import shutil
@@ -107,12 +108,13 @@ class ArtifactStore:
                 shutil.rmtree(path, ignore_errors=True)
 
     def table(self, asset: str, cell: Cell, name: str) -> pl.DataFrame:
-        """One table of the result in use.
+        """One table of the result in use, in one file or in parts.
 
         Raises:
             ResultError: If there is no such result or table, or its file is damaged.
         """
-        return pl.read_parquet(io.BytesIO(self.read(asset, cell, f"{name}.parquet")))
+        files = self._files(asset, cell, name)
+        return pl.concat([pl.read_parquet(io.BytesIO(self.read(asset, cell, file))) for file in files])
 
     def scan(self, asset: str, cell: Cell, name: str) -> pl.LazyFrame:
         """One table of the result in use, left in its file: for tables that are larger than memory.
@@ -121,13 +123,21 @@ class ArtifactStore:
             ResultError: As :meth:`table`; the checksum is compared once, block by block.
         """
         manifest = self.require(asset, cell)
-        file, place = f"{name}.parquet", f"{asset}[{'|'.join(cell)}]"
-        if file not in manifest.files:
-            raise ResultError(f"{place} has no file {file!r}; it has {', '.join(sorted(manifest.files))}")
-        path = self.folder(asset, cell, manifest.fingerprint) / file
-        if not path.is_file() or file_sha256(path) != manifest.files[file]["sha256"]:
-            raise ResultError(f"{path} is missing or damaged; delete it and refresh {place}")
-        return pl.scan_parquet(path)
+        folder, paths = self.folder(asset, cell, manifest.fingerprint), []
+        for file in self._files(asset, cell, name):
+            path = folder / file
+            if file not in manifest.files:
+                self.read(asset, cell, file)  # says what there is
+            if not path.is_file() or file_sha256(path) != manifest.files[file]["sha256"]:
+                place = f"{asset}[{'|'.join(cell)}]"
+                raise ResultError(f"{path} is missing or damaged; delete it and refresh {place}")
+            paths.append(path)
+        return pl.scan_parquet(paths)
+
+    def _files(self, asset: str, cell: Cell, name: str) -> list[str]:
+        """Files of a table, in order; the name of its one file where the result has neither: reading it says so."""
+        parts = sorted(fnmatch.filter(self.require(asset, cell).files, part_name(name, "[0-9]*")))
+        return parts or [f"{name}.parquet"]
 
     def require(self, asset: str, cell: Cell) -> Manifest:
         """Manifest of the result in use.
@@ -191,6 +201,11 @@ class ArtifactStore:
         ]
         for _, path in sorted(others)[self.keep_previous :]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def part_name(name: str, number: int | str) -> str:
+    """File of one part of a table that is written in parts."""
+    return f"{name}-{number:05d}.parquet" if isinstance(number, int) else f"{name}-{number}.parquet"
 
 
 def file_sha256(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 The grammar, all of it: ``response ~ term + term``; ``a * b`` for ``a + b + a:b``; ``a:b`` for an interaction;
 ``ns(x, df)`` for a natural spline, ``scale(x)`` for z-scores; ``(1 | g)`` for a random intercept; ``1`` for the
-intercept, which is always there. Terms are ordered by the number of their variables, then by where they appear; variables
-within a term by where they first appear. Coefficients then carry the names that R gives them.
+intercept, which is always there. Terms are ordered by the number of their variables, then by where they appear;
+variables within a term by where they first appear. Coefficients then carry the names that R gives them.
 
 An own reader, not a formula library: none of those on PyPI has R's ``ns`` basis, knows ``(1 | g)``, and gives R's
 names; this one is 100 lines and takes microseconds.

@@ -40,4 +40,6 @@ def _from_array(column, values) -> pl.Series:
 
 
 def _is_missing(value) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' missing values
+        return True
+    return isinstance(value, float) and value != value

@@ -56,9 +56,7 @@ def beta_panel_columns(frame: pl.DataFrame, *, clip: float = CLIP) -> pl.DataFra
     missing = [name for name in ("D", "R_bar", "N_bar") if name not in frame.columns]
     if missing:
         raise ValueError(f"the panel lacks the columns {missing}; give D, R_bar and N_bar for each prompt and model")
-    diversity, rate, length = (
-        frame[name].cast(pl.Float64).to_numpy() for name in ("D", "R_bar", "N_bar")
-    )
+    diversity, rate, length = (frame[name].cast(pl.Float64).to_numpy() for name in ("D", "R_bar", "N_bar"))
     if (length <= 0).any():
         raise ValueError(
             f"N_bar is {length[length <= 0][0]} in row {int(np.flatnonzero(length <= 0)[0])}; "

@@ -55,9 +55,9 @@ def natural_spline(
     """R's ``ns(x, df)`` without intercept: the basis of a natural cubic spline at ``x``.
 
     Interior knots are the quantiles (linear, R's type 7) of all of ``x`` at 1/df .. (df-1)/df, boundary knots its
-    range. Where 1/df of the rows share the largest (or smallest) value, a quantile falls on the boundary knot.
-    R 4.2 leaves it there ("keep") and the basis loses rank; R from 2023 on moves it inside by 1/8 of the gap
-    to its neighbour ("move").
+    range. Where 1/df of the rows share the smallest value (answers at a length cap, in 1/length), a quantile falls
+    on the boundary knot. R 4.2 leaves it there ("keep") and the basis can lose rank; R from 2023 on moves it inside
+    by 1/8 of the gap to its neighbour ("move"). On the largest value R 4.2 fails: there both rules move it.
 
     Args:
         x: Finite numbers with at least two distinct values.
@@ -73,15 +73,13 @@ def natural_spline(
     References:
         R Core Team, ``splines::ns``; Hastie (1992), in Chambers and Hastie, *Statistical Models in S*, chapter 7.
 
-    >>> natural_spline(np.array([0.0, 1.0, 2.0]), df=1).round(6).ravel().tolist()
-    [0.0, 0.447214, 0.894427]
+    >>> natural_spline(np.array([0.0, 1.0, 2.0]), df=1).round(6).ravel().tolist()  # a straight line
+    [0.0, 0.400892, 0.801784]
     """
     return fit_natural_spline(x, df, boundary_rule=boundary_rule).evaluate(x)
 
 
-def fit_natural_spline(
-    x: Float[np.ndarray, "rows"], df: int, *, boundary_rule: BoundaryRule = "keep"
-) -> NaturalSpline:
+def fit_natural_spline(x: Float[np.ndarray, "rows"], df: int, *, boundary_rule: BoundaryRule = "keep") -> NaturalSpline:
     """The basis that `natural_spline` evaluates, with knots taken from ``x``; arguments and errors as there."""
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 1 or x.size == 0:
@@ -97,17 +95,16 @@ def fit_natural_spline(
     if low == high:
         raise ValueError(f"x is {low} in all {x.size} rows; a spline needs at least two distinct values")
     interior = np.quantile(x, np.linspace(0, 1, int(df) + 1)[1:-1])
-    if boundary_rule == "move":
-        interior = _moved_inside(interior, low, high)
+    interior = _moved_inside(interior, low, high, move_low=boundary_rule == "move")
     curvature = _b_splines(np.array([low, high]), interior, (low, high), 2)
     return NaturalSpline(interior, (low, high), _householder(curvature.T))
 
 
-def _moved_inside(interior, low, high):
-    """Knots on a boundary moved by 1/8 of the gap to the nearest knot that is not (R >= 4.3)."""
+def _moved_inside(interior, low, high, move_low: bool):
+    """Knots on a boundary moved by 1/8 of the gap to the nearest knot that is not."""
     on_low, on_high = interior == low, interior == high
     moved = interior.copy()
-    if on_low.any():
+    if move_low and on_low.any():
         moved[on_low] += (np.append(interior[~on_low], high).min() - low) / 8
     if on_high.any():
         moved[on_high] -= (high - np.append(interior[~on_high], low).max()) / 8

@@ -91,7 +91,8 @@ def check_contexts(
     """
     for i, context_ids in contexts:
         if not len(context_ids) and not empty:
-            raise ModelError(where, f"request {i} has an empty context", "give a prompt, or bos: always for a start token")
+            remedy = "give a prompt, or bos: always for a start token"
+            raise ModelError(where, f"request {i} has an empty context", remedy)
         low, high = min(context_ids, default=0), max(context_ids, default=0)
         if not 0 <= low <= high < vocab_size:
             found = f"request {i}: token ids {low}..{high} outside 0..{vocab_size - 1}"

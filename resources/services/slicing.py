@@ -7,10 +7,13 @@ from calib_assets.staleness.graph import Cell
 from calib_assets.study import Study
 from calib_assets.study.judging import JudgeRow
 from calib_assets.study.slices import SLICES
-from resources.judges import RUBRICS, SettingsError
+from resources.judges import RUBRICS, SettingsError, check_rubric
 from resources.language_models.sources import content_digest
 from resources.services.embedders import Embedders
 from resources.services.language_models import CACHE_FOLDER, source_of
+
+# Spec asset with judges -> what they are asked to judge there.
+JUDGED = {"judge_spec": "response", "similarity_spec": "pair"}
 
 
 def slicer_of(root: Path) -> Callable[[Study, str, Cell], dict]:
@@ -24,9 +27,9 @@ def slicer_of(root: Path) -> Callable[[Study, str, Cell], dict]:
         data = SLICES[spec][1](study, *cell)
         if spec == "model_spec":
             data["weights"] = content_digest(source_of(study.model(*cell)), root / CACHE_FOLDER)
-        if spec in ("judge_spec", "similarity_spec"):
+        if spec in JUDGED:
             for judge in data.get("judges", ()):
-                judge |= _judge_identity(study.judge(judge["name"]), study, root)
+                judge |= _judge_identity(study.judge(judge["name"]), study, root, JUDGED[spec])
         if spec == "embedder_spec" and study.embedder is not None:
             data["embedder"] = Embedders().open(study.embedder, root).identity()
         return data
@@ -34,13 +37,18 @@ def slicer_of(root: Path) -> Callable[[Study, str, Cell], dict]:
     return cut
 
 
-def _judge_identity(row: JudgeRow, study: Study, root: Path) -> dict[str, str]:
-    """What a judge's row stands for beyond its words: its rubric's text, a local judge's weights."""
+def _judge_identity(row: JudgeRow, study: Study, root: Path, judged: str) -> dict[str, str]:
+    """What a judge's row stands for beyond its words: its rubric's text, a local judge's weights.
+
+    Raises:
+        SettingsError: If there is no such rubric, or it judges something else than what the judge is asked.
+    """
     found = {}
     if row.kind != "verifier":
         if row.rubric not in RUBRICS:
             where = f"judge {row.name!r}, field rubric"
             raise SettingsError(where, repr(row.rubric), f"use one of {', '.join(sorted(RUBRICS))}")
+        check_rubric(row.name, RUBRICS[row.rubric], judged)
         found["rubric_version"] = RUBRICS[row.rubric].version
     if row.kind == "local":
         found["weights"] = content_digest(source_of(study.model(row.model)), root / CACHE_FOLDER)

@@ -1,13 +1,36 @@
 """What is recomputed after each kind of change to the canopy study: sampled rollouts stay."""
 
+import json
+import shutil
+
 import dagster as dg
 import polars as pl
 import pytest
+from workplace import Workplace
 
 from calib_assets.assets import GRAPH
 from calib_assets.staleness.planner import plan
 from resources.language_models import MarkovModel
 from resources.services import LanguageModels
+
+
+@pytest.fixture(scope="module")
+def canopy(tmp_path_factory):
+    """The canopy study alone, computed once."""
+    place = Workplace(tmp_path_factory.mktemp("canopy"))
+    place.edit(lambda study: study.update(tasks=[], sweeps=[]))
+    with dg.DagsterInstance.ephemeral() as instance:
+        summary, _ = place.refresh(instance)
+    assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
+    return place
+
+
+@pytest.fixture
+def workplace(canopy, tmp_path):
+    """A private copy of it."""
+    shutil.copytree(canopy.folder, tmp_path / "copy")
+    return Workplace(tmp_path / "copy", new=False)
+
 
 CELLS = {"alpha|completion", "beta|completion"}
 MODEL_WORK = {"rollouts", "rollout_embeddings", "similarity_labels"}
@@ -41,7 +64,6 @@ def test_more_rollouts_sample_only_the_missing_ones(workplace, instance):
     after = rollouts(workplace)
     assert after.filter(pl.col("sample") < 12).equals(before)
     assert after.group_by("prompt_id").len()["len"].to_list() == [17] * 3
-    assert not {"sweep_tree", "exact_logit_cache"} & set(computed)
 
 
 def test_fewer_rollouts_sample_nothing_and_going_back_restores(workplace, instance):
@@ -75,7 +97,8 @@ def test_the_seed_samples_anew(workplace, instance):
 @pytest.mark.parametrize("batch_rows", [1, 5])
 def test_the_batch_is_circumstance(workplace, instance, batch_rows):
     before = rollouts(workplace)
-    workplace.models.batch_rows = batch_rows
+    workplace.models = LanguageModels(batch_rows=batch_rows)
+    workplace.defs = workplace.definitions()
     assert plan(workplace.view()) == []
     workplace.edit(lambda study: row(study).update(seed=1))
     refreshed(workplace, instance)
@@ -141,20 +164,21 @@ class ShortModels(LanguageModels):
 
 
 def test_prompts_without_room_are_left_out_and_said(workplace, instance):
-    (workplace.folder / "prompts.jsonl").write_text(
-        '{"id": "long", "prompt": "rrrrrrrr", "completion": "rrrrrrrr:"}\n{"id": "short", "prompt": "r", "completion": "r:"}'
-    )
-    workplace.edit(lambda study: study.update(sweeps=[], rollouts=[{**row(study), "max_new_tokens": 9}]))
+    prompts = ["rrrrrrrr", "r"]
+    lines = [json.dumps({"id": f"{len(text)}", "prompt": text, "completion": f"{text}:"}) for text in prompts]
+    (workplace.folder / "prompts.jsonl").write_text("\n".join(lines))
+    only = {"prompt_sets": [{"name": "every", "file": "prompts.jsonl"}]}
+    workplace.edit(lambda study: study.update(**only, rollouts=[{**row(study), "max_new_tokens": 9}]))
     workplace.models = ShortModels()
     workplace.defs = workplace.definitions()
     refreshed(workplace, instance)
     prompts = workplace.view().store.table("rollouts", ("alpha", "completion"), "rollout_prompts")
     assert prompts["left_out"].to_list() == ["9 tokens and 9 new ones exceed the model's 11 positions", None]
-    assert set(rollouts(workplace)["prompt_id"]) == {"short"}
+    assert set(rollouts(workplace)["prompt_id"]) == {"1"}
 
 
 def test_no_prompt_with_room_is_an_error(workplace, instance):
-    workplace.edit(lambda study: study.update(sweeps=[], rollouts=[{**row(study), "max_new_tokens": 40}]))
+    workplace.edit(lambda study: study.update(rollouts=[{**row(study), "max_new_tokens": 40}]))
     workplace.models = ShortModels()
     workplace.defs = workplace.definitions()
     summary, _ = workplace.refresh(instance)

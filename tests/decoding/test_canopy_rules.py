@@ -78,3 +78,10 @@ def test_exactly_k_tokens_of_which_ties_lose_by_id(values, k):
 def test_only_swept_when_asked_for(name):
     assert name not in DecodingGrid.default([1.0]).rules
     assert DecodingGrid([1.0], {name: (1,)}).n_configurations == 1
+
+
+def test_at_one_all_tokens_stay_even_where_their_sum_rounds_above_one():
+    rng = np.random.default_rng(0)
+    for n in (50, 500, 5000):
+        for scale in (1.0, 5.0, 20.0):
+            assert TopPCanopy(1.0).retained(rng.normal(scale=scale, size=n), 1.0).all()

@@ -12,7 +12,7 @@ def test_default_holds_every_rule_with_its_own_grid():
     assert dict(grid.rules) == {
         name: rule.default_grid for name, rule in RULES.items() if rule.in_default_grid
     }
-    assert set(RULES) - set(grid.rules) == {"top_h_authors"}
+    assert set(RULES) - set(grid.rules) == {"top_h_authors", "top_k_exact", "top_p_canopy"}
     assert grid.n_configurations == 2 * sum(map(len, grid.rules.values()))
     assert [[type(rule).name for rule in group] for group in grid.groups()] == [
         [name] * len(values) for name, values in grid.rules.items()

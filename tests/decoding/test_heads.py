@@ -75,8 +75,9 @@ def drawn_slowly(rule, temperature, logits, rows):
     return chosen
 
 
-@given(tables(), st.integers(1, 70), st.sampled_from([TopK, TopKExact]), st.sampled_from([0.3, 1.0, 2.7]), st.integers())
-def test_top_k_draws_exactly_what_whole_rows_lead_to(table, k, rule, temperature, seed):
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.7])
+@given(table=tables(), k=st.integers(1, 70), rule=st.sampled_from([TopK, TopKExact]), seed=st.integers())
+def test_top_k_draws_exactly_what_whole_rows_lead_to(temperature, table, k, rule, seed):
     rows = [Row((seed, i), (1,) * i) for i in range(len(table))]
     policy = Sampled(rule(k), temperature)
     expected = drawn_slowly(rule(k), temperature, table, rows)

@@ -23,6 +23,7 @@ EVERY_RULE = {
     "unrestricted": (None,), "oracle_cutoff": (None,), "validity_oracle": (None,), "top_k": (1, 3),
     "top_p": (0.43, 0.86), "min_p": (0.13, 0.57), "typical_p": (0.31, 0.77), "epsilon": (0.03, 0.21),
     "eta": (0.037, 0.21), "top_n_sigma": (0.9, 1.7), "top_h": (0.41, 0.83), "top_h_authors": (0.45, 0.81),
+    "top_k_exact": (1, 3), "top_p_canopy": (0.43, 0.86),
 }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def test_every_value_of_every_rule(oracle, task, temperature):
         name, parameter = point["rule"], point["parameter"]
         slow = oracle.enumerate_configuration(
             sequences, answers, row_of_prefix, logits.tolist(), name,
-            int(parameter) if name == "top_k" else parameter, temperature,
+            int(parameter) if RULES[name].parameter == "k" else parameter, temperature,
         )  # fmt: skip
         assert slow.validity + slow.invalid == pytest.approx(1, abs=1e-12)
         assert point["validity"] == pytest.approx(slow.validity, rel=1e-9, abs=1e-300)
@@ -66,7 +67,7 @@ def test_every_value_of_every_rule(oracle, task, temperature):
         assert point["sequence_recall"] == pytest.approx(slow.sequence_recall, rel=1e-9)
         sizes = [
             len(oracle.retained_by_definition(
-                name, int(parameter) if name == "top_k" else parameter, logits[trie.row_of[u]].tolist(),
+                name, int(parameter) if RULES[name].parameter == "k" else parameter, logits[trie.row_of[u]].tolist(),
                 temperature, trie.valid_tokens(u).tolist(),
             ))
             for u in trie.internal
@@ -94,7 +95,7 @@ def test_one_configuration_alone_is_a_row_of_the_sweep(task, temperature):
         pl.col("temperature") > 0.9 if temperature > 0.9 else pl.col("temperature") < 0.9
     ).rows(named=True):
         rule = RULES[point["rule"]]
-        parameter = int(point["parameter"]) if rule.name == "top_k" else point["parameter"]
+        parameter = int(point["parameter"]) if rule.parameter == "k" else point["parameter"]
         alone = validity_diversity(
             trie, logits, rule() if parameter is None else rule(parameter), point["temperature"]
         )

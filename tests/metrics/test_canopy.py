@@ -240,10 +240,10 @@ def test_arrays_in_any_order_give_what_the_table_gives(counts, number):
 
 def test_arrays_keep_prompts_in_the_order_of_their_first_rollouts():
     # The draws depend on it: "b" is the first prompt, as in a table.
-    entropy, length, prompts = np.array([1.0, 5.0, 3.0]), np.array([2, 2, 2]), np.array(["b", "a", "b"])
-    found = canopy_measures(entropy, length, prompts, Bootstrap(n_boot=7)).summary["se"][0]
-    indexes = np.random.default_rng(42).integers(0, 2, (7, 2))
-    assert found == pytest.approx(np.array([2.0, 5.0])[indexes].mean(axis=1).std(ddof=1))
+    entropy, prompts = np.array([1.0, 5.0, 3.0, 0.0]), np.array(["b", "a", "b", "c"])
+    found = canopy_measures(entropy, np.full(4, 2), prompts, Bootstrap(n_boot=7)).summary["se"][0]
+    indexes = np.random.default_rng(42).integers(0, 3, (7, 3))
+    assert found == pytest.approx(np.array([2.0, 5.0, 0.0])[indexes].mean(axis=1).std(ddof=1))
 
 
 @pytest.mark.parametrize(

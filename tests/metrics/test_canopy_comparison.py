@@ -163,6 +163,9 @@ def test_percent_change_of_zero_is_undefined():
     row = paired_comparison(diversity_of([0.0, 0.0]), diversity_of([1.0, 3.0])).row(0, named=True)
     assert row["change"] == 2 and row["change_se"] > 0
     assert [row[f"percent_change{end}"] for end in ("", "_se", "_ci_low", "_ci_high")] == [None] * 4
+    # So it is where the base is 0 over all prompts, though not in every draw.
+    mixed = paired_comparison(diversity_of([-1.0, 1.0]), diversity_of([1.0, 3.0])).row(0, named=True)
+    assert [mixed[f"percent_change{end}"] for end in ("", "_se", "_ci_low", "_ci_high")] == [None] * 4
     # A quarter of the draws has a base of 0 and a change above it: there is no upper end.
     some = paired_comparison(diversity_of([0.0, 2.0]), diversity_of([1.0, 3.0])).row(0, named=True)
     assert (some["percent_change"], some["percent_change_ci_low"]) == (100, 50)

@@ -35,7 +35,9 @@ def test_equals_the_definition_over_pairs(pair):
     np.testing.assert_allclose(kendall_tau(x, y), expected, atol=1e-14)
 
 
-@pytest.mark.parametrize(("n", "levels"), [(2, 2), (3, 9), (100, 5), (100, 10**6), (256, 300), (257, 300), (700, 40)])
+@pytest.mark.parametrize(
+    ("n", "levels"), [(2, 2), (3, 9), (100, 5), (100, 10**6), (256, 10**6), (257, 10**6), (700, 40)]
+)
 def test_equals_scipy(n, levels):
     rng = np.random.default_rng(n)
     x, y = rng.integers(0, levels, size=(2, 12, n)) / 7

@@ -46,6 +46,7 @@ def test_intervals_equal_the_bootstrap_done_draw_by_draw(monkeypatch, block):
             return sum(here) / len(here) if here else math.nan
 
         n_active = sum(any(len(steps) > at for steps in rows["step_entropy"]) for rows in prompts)
+        assert row["active_share"] == row["active"] / rollouts.height
         numbers = [row[name] for name in ("se", "ci_low", "ci_high")]
         if n_active < 2:
             assert numbers == [None] * 3

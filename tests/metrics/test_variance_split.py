@@ -130,8 +130,8 @@ def test_hand_worked_design():
     # m = 6 10 x 110, m = 9 8 x 140, m = 12 7 x 170.
     found = design_of(4.0, 36.0, 20.0, 0.05, 50, 10)
     assert (found["prompts"], found["rollouts"], found["forward_tokens"]) == (10, 6, 1100)
-    # Exactly 100 prompts: rounding must not ask for a 101st.
-    assert design_of(1.0, 0.0, 1.0, 0.1, 1, 1)["prompts"] == 100
+    # Exactly 3 prompts, though 0.27 / 0.3**2 is a little more in floats.
+    assert design_of(0.27, 0.0, 1.0, 0.3, 1, 1)["prompts"] == 3
 
 
 def test_the_error_of_the_present_design_is_its_own():

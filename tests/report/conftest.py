@@ -5,6 +5,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import canopy_tables
 import order_tables
 import polars as pl
 import pytest
@@ -77,6 +78,27 @@ def order_study() -> SimpleNamespace:
         overall=overall,
         provenance={key: {name: manifest(name, "|".join(key)) for name in found} for key, found in cells.items()},
         overall_provenance={name: manifest(name, "all") for name in overall},
+    )
+
+
+@pytest.fixture(scope="session")
+def canopy_study() -> SimpleNamespace:
+    """Cells of two pairs on two tasks, a cell full of hostile text, and the study's tables, with manifests."""
+    cells = canopy_tables.cells()
+    overall = canopy_tables.overall(cells)
+    attack = HOSTILE + "\x00\u202e"
+    columns = {"reason", "prompt_id"}
+    cells[attack, attack] = {
+        name: frame.with_columns(pl.lit(attack).alias(column) for column in columns & set(frame.columns))
+        for name, frame in cells["llama-base", "math"].items()
+    }
+    return SimpleNamespace(
+        cells=cells,
+        overall=overall,
+        provenance={key: {name: manifest(name, "|".join(key)) for name in found} for key, found in cells.items()},
+        overall_provenance={name: manifest(name, "all") for name in overall},
+        attack=attack,
+        tables=canopy_tables,
     )
 
 

@@ -87,7 +87,7 @@ def test_unknown_field_has_its_line(load, document):
         (lambda d: d["models"][0].update(name="a|b"), ["models[0]", "a|b", "partition key", "llama-3.1-8b"]),
         (lambda d: d["models"][0].update(pair="other"), ["'other'", "not a model of this study", "chain"]),
         (lambda d: d["models"].append(d["models"][0]), ["models", "'chain' is used 2 times", "own name"]),
-        (lambda d: d.update(models=[]), ["models", "at least 1"]),
+        (lambda d: d.update(models=[]), ["there is no model", "add a row to `models`"]),
         (
             lambda d: d["models"][0].update(source={"id": "a/b", "revision": "main"}),
             ["source.revision", "'main'", "branches and tags move", "40 hexadecimal digits"],

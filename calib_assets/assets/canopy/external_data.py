@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from calib_assets.assets.canopy.semantic_diversity import SCHEMA as EMBEDDINGS
 from calib_assets.assets.canopy.semantic_diversity import embedded
 from calib_assets.assets.order.decoding_diversity import embedder_code
 from calib_assets.metrics import (
@@ -41,7 +40,7 @@ def external_data(run: Run) -> Result:
         pieces = run.pieces("external_spec")
         for place in data.select(PLACE).unique(maintain_order=True).sort(PLACE).collect().iter_rows(named=True):
             here = pl.all_horizontal(pl.col(name) == value for name, value in place.items())
-            cell = data.filter(here).drop(PLACE)
+            cell = data.filter(here).drop(PLACE).collect()
             for name, table in _measures(run, cell, row, pieces, place).items():
                 labels = [pl.lit(value, pl.String).alias(key) for key, value in place.items()]
                 tables.setdefault(name, []).append(table.select(*labels, pl.all()))
@@ -64,12 +63,12 @@ TABLES = (
 )
 
 
-def _measures(run: Run, rows: pl.LazyFrame, row, pieces: Pieces, place: dict) -> dict[str, pl.DataFrame]:
+def _measures(run: Run, rows: pl.DataFrame, row, pieces: Pieces, place: dict) -> dict[str, pl.DataFrame]:
     """Tables of one model and task, as the assets of our own rollouts make them."""
-    columns, bootstrap = rows.collect_schema().names(), Bootstrap()
+    bootstrap = Bootstrap()
     rows = rows.with_columns(entropy_rate=pl.col("sequence_entropy") / pl.col("length"))
     found = {"length_distribution": length_distribution(rows)}
-    if rows.select(pl.col("sequence_entropy").is_not_null().all()).collect().item():
+    if not rows["sequence_entropy"].null_count():
         limit = row.max_new_tokens
         measures = prompt_measures(rows, limit)
         found["prompt_measures"] = measures
@@ -78,12 +77,12 @@ def _measures(run: Run, rows: pl.LazyFrame, row, pieces: Pieces, place: dict) ->
         )
         found["prompt_correlations"] = prompt_correlations(rows)
         found["length_entropy_correlation"] = correlation_summary(found["prompt_correlations"], bootstrap)
-    if "step_entropy" in columns:
+    if "step_entropy" in rows.columns:
         found["entropy_trajectory"] = entropy_trajectory(rows, bootstrap)
-    if "text" in columns:
-        embedded(run, rows.with_columns(pl.col("text").fill_null("")), pieces, f"{place['model']} {place['task']}")
-        vectors = pl.scan_parquet(run.folder / "rollout_embeddings.parquet")
-        found["prompt_diversity"] = prompt_diversity(vectors.select(list(EMBEDDINGS)))
+    if "text" in rows.columns:
+        texts = rows.with_columns(pl.col("text").fill_null("")).lazy()
+        vectors = embedded(run, texts, pieces, f"{place['model']} {place['task']}")
+        found["prompt_diversity"] = pl.concat([prompt_diversity(table) for table in vectors])
         found["semantic_diversity"] = diversity_summary(found["prompt_diversity"], bootstrap)
     return found
 

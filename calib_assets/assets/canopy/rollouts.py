@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from calib_assets.assets.order.speaking import GENERATION_LIBRARIES
-from calib_assets.assets.streamed import streamed
+from calib_assets.assets.streamed import scan_parts, streamed
 from calib_assets.decoding import RULES
 from calib_assets.decoding.filtered import Filtered
 from calib_assets.staleness.graph import Cell, Node, Work
@@ -105,7 +105,7 @@ def rollouts(run: Run) -> Result:
         with run.tools["language_models"].open(row, run.context.store.root) as model:
             _sample(run, model, missing, spec, pieces)
     result = _assembled(run, used, wanted["rollouts"], pieces)
-    held = pl.scan_parquet(run.folder / "rollouts.parquet")
+    held = scan_parts(run.folder, "rollouts")
     shares = held.select(pl.col("truncated").mean(), pl.col("length").mean(), pl.col("length").sum().alias("tokens"))
     truncated, length, tokens = shares.collect().row(0)
     pieces.prune()
@@ -211,12 +211,14 @@ def _row(model: LanguageModel, sample: int, rollout: Rollout) -> dict:
 
 def _assembled(run: Run, used: Sequence[Asked], count: int, pieces: Pieces) -> Result:
     """The table of all rollouts, a prompt's rows at a time."""
-    frames = []
-    for item in used:
-        paths = [pieces.path(block.name) for block in _there(item, pieces)]
-        rows = pl.scan_parquet(paths).filter(pl.col("sample") < count)
-        frames.append(rows.with_columns(pl.lit(item.prompt.id).alias("prompt_id")))
-    return streamed(run, "rollouts", frames, [count] * len(used), SCHEMA)
+
+    def frames() -> Iterator[pl.LazyFrame]:
+        for item in used:
+            paths = [pieces.path(block.name) for block in _there(item, pieces)]
+            rows = pl.scan_parquet(paths).filter(pl.col("sample") < count)
+            yield rows.with_columns(pl.lit(item.prompt.id).alias("prompt_id"))
+
+    return streamed(run, "rollouts", frames(), SCHEMA)
 
 
 def rollout_code(study: Study, cell: Cell) -> list[object]:

@@ -1,6 +1,7 @@
 """How far apart the meanings of a prompt's rollouts are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -25,33 +26,41 @@ def rollout_embeddings(run: Run) -> Result:
     """Embedding of every rollout's text; those that an earlier result had are not computed again."""
     # Texts, not rollouts, make an embedding: the same text under other rollouts is the same piece.
     pieces, rows = run.pieces("rollouts"), run.scan("rollouts")
-    result = embedded(run, rows, pieces, f"{run.model} {run.rollout}")
+    counts = {"texts": 0, "texts without a direction": 0}
+
+    def frames() -> Iterator[pl.LazyFrame]:
+        for table in embedded(run, rows, pieces, f"{run.model} {run.rollout}"):
+            counts["texts"] += table.height
+            counts["texts without a direction"] += table["embedding"].null_count()
+            yield table.lazy()
+
+    result = streamed(run, "rollout_embeddings", frames(), SCHEMA)
+    result.numbers |= counts
     pieces.prune()
     return result
 
 
-def embedded(run: Run, rows: pl.LazyFrame, pieces: Pieces, what: str) -> Result:
-    """Embeddings of the texts of a rollouts table, a prompt at a time (the asset reads ``embedder_spec``)."""
-    counts = rows.group_by("prompt_id", maintain_order=True).len().collect()
-    encoder, frames, first = None, [], 0
-    say, total = Progress(f"{what}: rollouts embedded", run.log), int(counts["len"].sum())
-    for prompt, count in counts.iter_rows():
+def embedded(run: Run, rows: pl.LazyFrame, pieces: Pieces, what: str) -> Iterator[pl.DataFrame]:
+    """Embeddings of the texts of a rollouts table, a prompt at a time (the asset reads ``embedder_spec``).
+
+    Args:
+        rows: prompt_id, sample, text; rows of one prompt stand together.
+        pieces: Where embeddings of blocks of texts are kept, by the texts.
+        what: For progress.
+
+    Yields:
+        Columns of :data:`SCHEMA`, the rows of one prompt.
+    """
+    counts = rows.group_by("prompt_id", maintain_order=True).len().collect()["len"]
+    say, first = Progress(f"{what}: rollouts embedded", run.log), 0
+    encoder = run.tools["embedders"].open(run.context.study.embedder, run.context.store.root)
+    for count in counts:
         texts = rows.slice(first, count).select("prompt_id", "sample", "text").collect()
-        parts = []
-        for begin in range(0, count, BLOCK):
-            block = texts["text"].slice(begin, BLOCK)
-            name = table_digest(block.to_frame())
-            if not pieces.is_whole(name):
-                encoder = encoder or run.tools["embedders"].open(run.context.study.embedder, run.context.store.root)
-                pieces.write(name, _encoded(encoder, block.to_list()))
-            parts.append(pl.scan_parquet(pieces.path(name)))
-        frames.append(pl.concat([texts.lazy().select("prompt_id", "sample"), pl.concat(parts)], how="horizontal"))
+        blocks = [texts["text"].slice(begin, BLOCK) for begin in range(0, count, BLOCK)]
+        found = [pieces.get(table_digest(block.to_frame()), partial(_encoded, encoder, block)) for block in blocks]
+        yield pl.concat([texts.drop("text"), pl.concat(found)], how="horizontal")
         first += count
-        say(first, total)
-    result = streamed(run, "rollout_embeddings", frames, counts["len"].to_list(), SCHEMA)
-    without = pl.scan_parquet(run.folder / "rollout_embeddings.parquet").select(pl.col("embedding").is_null().sum())
-    result.numbers |= {"texts": first, "texts without a direction": without.collect().item()}
-    return result
+        say(first, int(counts.sum()))
 
 
 def _encoded(encoder: Embedder, texts: Sequence[str]) -> pl.DataFrame:

@@ -9,10 +9,12 @@ from calib_assets.metrics.node_frontiers import SUMMARY_SCHEMA
 from calib_assets.staleness.graph import Node
 from calib_assets.staleness.run import Result, Run
 
+CATALOGUE = {"name": pl.String, "family": pl.String, "size": pl.Float64, "variant": pl.String}
+
 
 def model_scaling(run: Run) -> Result:
     """Area under the frontier and recall at a precision for every model, sweep and depth (METHODS §3.7)."""
-    models = pl.DataFrame(run.slice("catalogue_spec")["models"], schema_overrides={"size": pl.Float64})
+    models = pl.DataFrame(run.slice("catalogue_spec")["models"], schema=CATALOGUE)
     found = run.table("precision_recall_frontier", "node_summaries")
     if found.is_empty():
         found = pl.DataFrame(schema={"model": pl.String, "sweep": pl.String, **SUMMARY_SCHEMA})

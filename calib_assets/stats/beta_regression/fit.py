@@ -259,7 +259,7 @@ def _finished(formulas, prepared: Prepared, optimum: Optimum, notes: Notes) -> B
         mu=expit(fixed + objective.intercepts.rows_of(at.modes)),
         mu_population=expit(fixed),
         phi=np.exp(prepared.precision.matrix @ at.psi[objective.gamma]),
-        groups=MappingProxyType(groups),
+        groups=groups,
         parameters=parameters,
         estimates=at.psi,
         covariance=covariance,

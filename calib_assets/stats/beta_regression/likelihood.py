@@ -108,9 +108,7 @@ class BetaLikelihood:
         g0 = phi * (self.response.logit_y - psi[:n] + psi[n:])
         slope = phi * m1
         info = slope * slope * (psi1[:n] + psi1[n:])
-        return Derivatives(
-            self._log_density(a, b), e=g0 * m1, ee=g0 * m1 * (co_mu - mu) - info, info_ee=info
-        )
+        return Derivatives(self._log_density(a, b), e=g0 * m1, ee=g0 * m1 * (co_mu - mu) - info, info_ee=info)
 
     def second(self, eta: Rows) -> Derivatives:
         """ell and all derivatives to second order, with the expected information (the fit without intercepts)."""

@@ -123,10 +123,14 @@ def prepare(
     if is_clipped.any():
         notes.add(
             "clipped",
-            f"{int(is_clipped.sum())} of {is_clipped.size} values of {response_name} moved into [{clip:g}, 1 - {clip:g}]",
+            f"{int(is_clipped.sum())} of {is_clipped.size} values of {response_name} moved into "
+            f"[{clip:g}, 1 - {clip:g}]",
         )
-    if not ((observed > 0) & (observed < 1)).all():
-        raise ValueError(f"{response_name} is 0 or 1 in some rows and clip is 0; give a clip such as 1e-6")
+    at_edge = (observed <= 0) | (observed >= 1)
+    if at_edge.any():
+        raise ValueError(
+            f"{response_name} is 0 or 1 in {int(at_edge.sum())} rows and clip is {clip:g}; give a clip such as 1e-6"
+        )
     if observed.min() == observed.max():
         raise ValueError(f"{response_name} is {observed[0]} in all {observed.size} rows: there is nothing to explain")
     if not complete.all():
@@ -149,9 +153,7 @@ def prepare(
         raise ValueError(
             f"{len(observed)} complete rows cannot carry {n_parameters} parameters; give more rows or fewer terms"
         )
-    return Prepared(
-        response_name, n_all - len(observed), np.flatnonzero(complete), observed, *submodels, groupings
-    )
+    return Prepared(response_name, n_all - len(observed), np.flatnonzero(complete), observed, *submodels, groupings)
 
 
 def _formulas(mean: str, precision: str) -> tuple[Formula, Formula]:

@@ -5,11 +5,12 @@ deviation is below ``SUSPECT`` the model is fitted without the factor and the sl
 variance leaves zero: if F rises, zero is a local maximum of the likelihood and is reported as such. Otherwise the
 descent goes on. At the end every variance set to zero is tested once more.
 
-**Spikes.** Where a random effect fits rows exactly their precision can grow without bound, and the likelihood with
-it; no maximum likelihood estimate exists, but a local maximum usually does, and that is what every program for
-this model reports. If the descent ends with a precision above ``LARGE_PHI``, or nowhere, the search starts again
-from the maximum without random intercepts, by small steps, with only those factors whose variance wants to leave
-zero.
+**Spikes.** Where rows can be fitted exactly their precision can grow without bound, and the likelihood with it; no
+maximum likelihood estimate exists, but local maxima usually do, and one of them is what every program for this model
+reports. If the first search ends with a precision above ``LARGE_PHI``, or nowhere, two more are made: one that
+starts with larger variances, and one that goes by small steps from the maximum without random intercepts, with only
+those factors whose variance wants to leave zero. The highest local maximum with precisions up to ``MODERATE_PHI``
+is reported, else the one with the smallest precisions, and the fit says so.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,15 +24,15 @@ from calib_assets.stats.beta_regression.likelihood import Response
 from calib_assets.stats.beta_regression.newton import Descent, Limits, minimise
 from calib_assets.stats.beta_regression.start import starting_values
 
-START_SD, CAUTIOUS_SD = 0.1, 0.03
+START_SD, LARGE_SD, CAUTIOUS_SD = 0.1, 0.4, 0.03
 SUSPECT, FLAT = -4.0, -8.0  # log standard deviations: 0.018, 0.0003
 LEAVING_ZERO = -6.0
-LARGE_PHI = 1e5
+LARGE_PHI, MODERATE_PHI = 1e5, 1e7
 SPIKE = 27.6  # log of 1e12: on the way to an optimum the precision may pass 1e6
 CONVERGED = 1e-6  # squared decrement of an acceptable optimum
-LOCAL = (
-    "a first search ran into rows that can be fitted exactly, where the likelihood has no bound; reported is the local "
-    "maximum that small steps reach from the fit without random intercepts"
+SEVERAL = (
+    "a first search ran into rows that can be fitted almost exactly, where the likelihood may have no bound; reported "
+    "is the highest local maximum, of three searches, whose precisions stay moderate"
 )
 BOLD = Limits(floor=SUSPECT, log_phi=SPIKE)
 CAUTIOUS = replace(BOLD, zeta=0.3)
@@ -102,34 +103,37 @@ def maximise_likelihood(problem: Problem) -> Optimum:
     """
     start = starting_values(problem.response, problem.mean_matrix, problem.precision_matrix)
     found, failures = [], []
-    for cautious, limits in (
-        (False, BOLD),
-        (True, CAUTIOUS),
-        (True, replace(CAUTIOUS, log_phi=np.inf)),
+    for start_sd, limits, cautious in (
+        (START_SD, BOLD, False),
+        (LARGE_SD, BOLD, False),
+        (CAUTIOUS_SD, CAUTIOUS, True),
     ):
         try:
-            optimum = _Search(problem, start, limits, cautious).run()
+            optimum = _Search(problem, start, start_sd, limits, cautious).run()
         except (FloatingPointError, np.linalg.LinAlgError):
             failures.append("left the range of floating point numbers")
             continue
         if optimum is None:
             failures.append(f"let the precision of some rows grow beyond {np.exp(SPIKE):.0e}")
-            continue
-        if optimum.descent.decrement > CONVERGED:
+        elif optimum.descent.decrement > CONVERGED:
             failures.append(f"ended on a slope, with a largest precision of {optimum.largest_phi:.1e}")
-            continue
-        if optimum.largest_phi <= LARGE_PHI:
-            return replace(optimum, spike=LOCAL if cautious else None)
-        found.append(optimum)
-        if len(found) == 2 and abs(found[0].descent.at.value - found[1].descent.at.value) < 1e-6:
-            break
+        elif optimum.largest_phi <= LARGE_PHI and start_sd == START_SD:
+            return optimum
+        else:
+            found.append(optimum)
     if not found:
         reasons = "; ".join(f"search {i} {failure}" for i, failure in enumerate(failures, start=1))
         raise NotConverged(f"no maximum of the likelihood was found ({reasons}); {TRY}")
-    lowest = min(found, key=lambda optimum: optimum.largest_phi)
+    moderate = [optimum for optimum in found if optimum.largest_phi <= MODERATE_PHI]
+    if moderate:
+        best = min(moderate, key=lambda optimum: optimum.descent.at.value)
+    else:
+        best = min(found, key=lambda optimum: optimum.largest_phi)
+    if best.largest_phi <= LARGE_PHI:
+        return replace(best, spike=SEVERAL)
     return replace(
-        lowest,
-        spike=f"the precision reaches {lowest.largest_phi:.2g}: some rows are fitted almost exactly, and estimates and "
+        best,
+        spike=f"the precision reaches {best.largest_phi:.2g}: some rows are fitted almost exactly, and estimates and "
         "standard errors lean on them",
     )
 
@@ -138,6 +142,7 @@ def maximise_likelihood(problem: Problem) -> Optimum:
 class _Search:
     problem: Problem
     start: Float[np.ndarray, "p+q"]
+    start_sd: float
     limits: Limits
     cautious: bool
     steps: int = 0
@@ -146,7 +151,7 @@ class _Search:
     def run(self) -> Optimum | None:
         """None if the search ended in a spike."""
         factors = list(range(len(self.problem.n_levels)))
-        fixed, log_sd = self.start, np.log(CAUTIOUS_SD if self.cautious else START_SD)
+        fixed, log_sd = self.start, np.log(self.start_sd)
         if self.cautious and factors:
             fixed = self._minimise([], fixed).at.psi
             factors = [k for k in factors if self._wants_to_leave_zero([], fixed, k)]
@@ -194,9 +199,7 @@ class _Search:
     def _wants_to_leave_zero(self, factors: list[int], psi, k: int) -> bool:
         """Whether F falls as the variance of factor k grows from (nearly) zero."""
         objective = self._objective([*factors, k])
-        probe = objective.evaluate(
-            np.append(psi, LEAVING_ZERO), np.zeros(objective.intercepts.n_effects), order=1
-        )
+        probe = objective.evaluate(np.append(psi, LEAVING_ZERO), np.zeros(objective.intercepts.n_effects), order=1)
         return probe.gradient is not None and probe.gradient[-1] < 0
 
     def _minimise(self, factors, psi, limits=None, modes=None) -> Descent:

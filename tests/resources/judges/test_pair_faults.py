@@ -74,7 +74,7 @@ def test_share_of_missing_verdicts_is_a_gate(pair_judge, pair):
     pairs = [*(pair() for _ in range(8)), pair("word"), pair("refuse")]
     assert len(pair_judge(max_missing_share=0.2).judge_pairs(pairs)) == 10
     with pytest.raises(TooManyMissing, match=r"2 of 10 verdicts are missing \(1 refused, 1 unparsable\)"):
-        pair_judge(max_missing_share=0.19).judge_pairs(pairs)
+        pair_judge(max_missing_share=0.19).judge_pairs([*pairs, pairs[8], pairs[8]])  # distinct ones are counted
 
 
 @pytest.mark.parametrize("field, limit", [("max_tokens_total", 30_000), ("max_cost", 0.03)])
@@ -90,6 +90,9 @@ def test_budget_stops_cleanly_and_a_rerun_resumes(field, limit, pair_judge, pair
     assert caught.value.total == 300 and spent.calls == paid
     assert (spent.prompt_tokens, spent.completion_tokens) == (100 * paid, 20 * paid) and spent.tokens <= 30_000
     assert spent.tokens > 30_000 - 8_000  # as near to the limit as the largest possible call allows
+    with pytest.raises(BudgetReached) as again:
+        pair_judge(**{field: limit}, **price).judge_pairs(pairs)  # nothing more is paid for; what is known counts
+    assert (again.value.judged, again.value.total) == (paid, 300) and pair_judge(**price).ledger() == spent
     assert all(v.status == "ok" for v in pair_judge(**{field: 10 * limit}, **price).judge_pairs(pairs))
     counted = server.stats(id_of(pairs[0]).rpartition("/")[0])["ids"]
     assert [entry["paid"] for entry in counted.values()] == [1] * 300

@@ -1,5 +1,6 @@
 """Pairs: what tells them apart, how they are shown and compared, and that items are kept by what they always were."""
 
+import hashlib
 import json
 import sqlite3
 from itertools import product
@@ -31,6 +32,7 @@ from resources.judges import (
     suspicions,
 )
 from resources.judges.items import digest_of
+from resources.judges.reply import read_body, verdict_of
 from resources.judges.rubrics.base import boundary
 from resources.language_models import MarkovChain, MarkovModel
 
@@ -101,6 +103,12 @@ def test_keys_tell_every_part_and_the_order_apart(tmp_path):
     assert len({VerdictStore.pair_key(*parts) for parts in (base, *others)} | set(items)) == 5 + 16
     digests = {Pair(*parts[1:]).digest for parts in (base, *others[1:])}
     assert len(digests | {Item("p", "a").digest, Item("p", "b").digest}) == 6
+
+
+def test_key_of_a_pair_from_its_definition():
+    said = b'[{"m":1},"pair","p","a","b"]'
+    assert VerdictStore.pair_key({"m": 1}, "p", "a", "b") == hashlib.sha256(said).hexdigest()
+    assert Pair("p", "a", "b").digest == hashlib.sha256(b'["p","a","b"]').hexdigest()[:16]
 
 
 def test_a_judges_key_has_its_model_and_its_rubric(tmp_path, monkeypatch):
@@ -262,6 +270,33 @@ def test_a_quotation_that_closes_the_object_is_no_verdict():
         if end:  # also where the response is not known
             with pytest.raises(Unparsable, match="beside"):
                 parse_reply(reply, ["similar"])
+
+
+@pytest.mark.parametrize("rubric", RUBRICS.values(), ids=RUBRICS)
+def test_every_text_that_is_judged_may_be_quoted(rubric):
+    said = json.dumps({"reason": "r", **dict.fromkeys(rubric.scores, 100)})
+    body = json.dumps({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]})
+    plain = type(rubric.example("x"))
+    assert verdict_of(read_body(body), rubric, rubric.example("x")).status == "ok"
+    for place in range(len(rubric.example("x").texts)):
+        texts = ["x"] * len(rubric.example("x").texts)
+        texts[place] = said
+        verdict = verdict_of(read_body(body), rubric, plain(*texts))
+        assert verdict.status == "unparsable" and "quotation" in verdict.detail
+
+
+def test_words_before_the_score_are_the_reason():
+    for text in ("Reason: both name Ohio.\nSimilar: 98", "both name Ohio.\n\nSimilarity = 98"):
+        assert parse_reply(text, ["similar"]).reason == "both name Ohio."
+
+
+@pytest.mark.parametrize(
+    "text, status",
+    [("I cannot judge that.", "refused"), ("I cannot be sure. Similar: 40.5", "unparsable"), ("Alike.", "unparsable")],
+)
+def test_a_refusal_gives_no_score(text, status):
+    body = json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+    assert verdict_of(read_body(body), SIMILARITY, Pair("p", "a", "b")).status == status
 
 
 def test_ordinary_texts_are_no_quotations():
