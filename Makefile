@@ -30,7 +30,7 @@ test: setup browser  ## the tests
 	$(BIN)/python -m pytest
 
 test-pure: setup  ## only the rooms that need neither models nor Dagster
-	$(BIN)/python -m pytest tests/decoding tests/metrics tests/study tests/staleness tests/figures calib_assets
+	$(BIN)/python -m pytest tests/decoding tests/metrics tests/stats tests/study tests/staleness tests/figures calib_assets
 
 test-all: setup browser  ## the tests and the slow studies
 	$(BIN)/python -m pytest -m 'slow or not slow'

@@ -103,7 +103,8 @@ def _panel(above: Axes, below: Axes, rows: pl.DataFrame, panel: str, logarithmic
         pooled = max(pooled, width)
         often = points.filter(pl.col("active_share") >= RARE)
         rare = points.slice(max(often.height - 1, 0))  # joined to the line before it
-        look = {"color": style.colour, "linestyle": style.dashes}
+        # A single position has no line.
+        look = {"color": style.colour, "linestyle": style.dashes, "marker": "o" if points.height == 1 else None}
         above.fill_between(
             often["position"].to_numpy(),
             numbers(often, "ci_low"),

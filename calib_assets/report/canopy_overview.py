@@ -81,13 +81,13 @@ def _shown(built: tuple) -> tuple | None:
 
 
 def _with_pairs(models: pl.DataFrame, comparison: pl.DataFrame | None) -> pl.DataFrame:
-    """The table with a column ``pair``: the base model's name where one is known, else the model's own."""
+    """The table with a column ``pair``: the name of the pair where it has one, else the base model's or its own."""
     base = {}
     if has_rows(comparison):
         base = dict(comparison.select("instruct", "base").iter_rows())
     known = pl.col("model_name") if "model_name" in models.columns else pl.lit(None, pl.String)
     named = pl.col("model").replace_strict(base, default=None, return_dtype=pl.String) if base else pl.lit(None)
-    return models.with_columns(pair=pl.coalesce(named, known, pl.col("model")))
+    return models.with_columns(pair=pl.coalesce(known, named, pl.col("model")))
 
 
 def _side_by_side(
