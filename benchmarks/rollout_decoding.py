@@ -43,7 +43,7 @@ SHOTS = (
     ("A box holds 4 rows of 6 eggs. How many eggs?", "The box holds 4 times 6 eggs, which is 24 eggs."),
     ("Tom reads 20 pages a day. How many days for 100 pages?", "He needs 100 divided by 20, which is 5 days."),
 )
-TARGETS = {"end early": 3.0, "to the cap, few-shot": 1.5, "to the cap, short": 1.2}
+TARGETS = {"end early": 3.0, "to the cap, few-shot": 1.5, "to the cap, short": 1.5}
 CAP_MULTIPLE = 3.0  # of the mean length
 RANKS = 100
 
@@ -154,8 +154,7 @@ def main() -> None:
         "to the cap, few-shot": (long, arguments.cap),
         "to the cap, short": (each, arguments.cap),
     }
-    asked = f"{len(PROMPTS)} prompts x {arguments.samples} samples, {rows} rows at a time"
-    print(f"SmolLM2-135M {arguments.dtype}, {asked}")
+    print(f"SmolLM2-135M {arguments.dtype}, {len(PROMPTS)} prompts x {arguments.samples} samples, {rows} rows at once")
     print(f"mean length {mean:.0f} tokens (pilot: longest {max(map(len, pilot))})")
     missed = []
     for case, (asked, cap) in cases.items():

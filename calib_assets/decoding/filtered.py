@@ -42,6 +42,11 @@ class Filtered(Policy):
         rules = tuple(kind() if kind.parameter is None else kind(**{kind.parameter: value}) for kind, value in kinds)
         return cls(rules, temperature)
 
+    @property
+    def ranks(self) -> int | None:
+        """Those of the first rule: what it leaves is all that the others see."""
+        return Sampled(self.rules[0], self.temperature).ranks if self.rules else None
+
     def choose(self, logits: Float[np.ndarray, "rows vocab"], rows: Sequence[Row]) -> Int[np.ndarray, "rows"]:
         last = Sampled(self.rules[-1] if self.rules else Unrestricted(), self.temperature)
         if len(self.rules) > 1:

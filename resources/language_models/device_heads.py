@@ -1,6 +1,5 @@
 """The most likely tokens of each row, found where the logits are, so that only these travel to the CPU."""
 
-import numpy as np
 import torch
 
 from calib_assets.decoding.heads import Heads

@@ -70,9 +70,8 @@ print(sum(entry["bytes"] for entry in result.written.values()), resource.getrusa
 def python(code, *arguments, **options):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "helpers"), "PYTHONWARNINGS": "ignore"}
     environment |= {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env=environment, stdout=subprocess.PIPE, text=True, **options
-    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **options)
 
 
 def test_killed_while_sampling_only_what_lacked_is_sampled(tmp_path):

@@ -13,8 +13,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from calib_assets.decoding import MinP, TopK, TopP, Unrestricted, ValidityOracle
+from calib_assets.decoding import MinP, TopK, TopKExact, TopP, Unrestricted, ValidityOracle
 from calib_assets.decoding.filtered import Filtered
+from calib_assets.decoding.heads import leading
 from calib_assets.decoding.policy import Row, Sampled
 
 # Distinct logits: at ties the warpers depend on their sort.
@@ -71,3 +72,16 @@ def test_names_and_refusals():
         Filtered((TopK(3), ValidityOracle()), 1.0)
     with pytest.raises(ValueError, match="NaN"):
         policy.choose(np.array([[0.0, np.nan]]), [Row((0,), ())])
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40), st.floats(0.3, 0.99), st.sampled_from([0.5, 1.0, 1.7]))
+def test_behind_top_k_the_leading_tokens_decide(seed, k, p, temperature):
+    logits = np.random.default_rng(seed).normal(scale=3, size=(3, 700)).round(seed % 3).astype(np.float32)
+    rows = [Row((seed, i), (1,) * i) for i in range(3)]
+    for rules in ((TopK(k),), (TopK(k), TopP(p)), (TopKExact(k), TopP(p), MinP(0.05))):
+        policy = Filtered(rules, temperature)
+        assert policy.ranks == k
+        ids, values = leading(logits, k + 7)
+        places = policy.choose(values, rows)
+        assert ids[np.arange(3), places].tolist() == policy.choose(logits, rows).tolist()
+    assert Filtered((TopP(p), TopK(k))).ranks is None and Filtered().ranks is None

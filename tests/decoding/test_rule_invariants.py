@@ -172,9 +172,19 @@ def test_sets_made_of_raw_logits_do_not_depend_on_temperature(name, data, logits
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("top_k", 40), ("top_k_exact", 40), ("top_p", 1.0), ("top_p_canopy", 1.0), ("typical_p", 1.0), ("min_p", 1e-300), ("epsilon", 1e-300), ("eta",
-    1e-30),
-     ("top_n_sigma", 1e6), ("top_h", 1.0), ("top_h_authors", 1.0)],
+    [
+        ("top_k", 40),
+        ("top_k_exact", 40),
+        ("top_p", 1.0),
+        ("top_p_canopy", 1.0),
+        ("typical_p", 1.0),
+        ("min_p", 1e-300),
+        ("epsilon", 1e-300),
+        ("eta", 1e-30),
+        ("top_n_sigma", 1e6),
+        ("top_h", 1.0),
+        ("top_h_authors", 1.0),
+    ],
 )  # fmt: skip
 @given(logits=distinct_logits | st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=40))
 def test_the_widest_setting_is_the_unrestricted_rule(name, value, logits):

@@ -2,7 +2,6 @@
 
 import json
 
-import dagster as dg
 import numpy as np
 import polars as pl
 import yaml

@@ -31,9 +31,8 @@ def document():
 def load(tmp_path):
     lines = [{"prompt": f"Tell {i}."} for i in range(3)]
     (tmp_path / "prompts.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
-    pl.DataFrame({"task": ["a"], "model_name": ["m"], "variant": ["base"], "prompt_id": ["1"], "length": [0]}).write_csv(
-        tmp_path / "zero.csv"
-    )
+    zero = {"task": ["a"], "model_name": ["m"], "variant": ["base"], "prompt_id": ["1"], "length": [0]}
+    pl.DataFrame(zero).write_csv(tmp_path / "zero.csv")
 
     def write_and_load(document):
         path = tmp_path / "study.yaml"
@@ -92,7 +91,7 @@ def external(**fields):
         (row(sampling={"temperature": 0.0}), ["temperature"]),
         (row(semantic_entropy={"judge": "nobody"}), ["'nobody'", "judges are program"]),
         (lambda d: d.pop("embedder"), ["needs an encoder", "add `embedder`"]),
-        (lambda d: d.update(budgets={"rollout_tokens": 100}), ["105 tokens", "rollout_tokens is 100", "raise the budget"]),
+        (lambda d: d.update(budgets={"rollout_tokens": 100}), ["105 tokens", "rollout_tokens is 100", "raise the bud"]),
         (regression(mean="D ~ rate"), ["no column 'rate'", "R_sc"]),
         (regression(mean="D ~ R_sc ++ task"), ["regression.mean"]),
         (regression(mean="y ~ R_sc"), ["the response is 'y'"]),

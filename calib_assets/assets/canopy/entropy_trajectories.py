@@ -26,4 +26,5 @@ NODE = Node(
     group="canopy",
     description="Mean step entropy by position with the number of active rollouts, and the distribution of lengths "
     "(Paper B, Figures 2 and 3).",
+    preview=lambda result: thumbnail(drawn(result.tables["entropy_trajectory"])),
 )

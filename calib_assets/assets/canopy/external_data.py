@@ -3,7 +3,7 @@
 import polars as pl
 
 from calib_assets.assets.canopy.semantic_diversity import embedded
-from calib_assets.assets.order.decoding_diversity import embedder_code
+from calib_assets.assets.code_in_use import ENCODER_LIBRARIES, encoder_code
 from calib_assets.metrics import (
     canopy_summary,
     correlation_summary,
@@ -94,7 +94,7 @@ NODE = Node(
     body=external_data,
     group="canopy",
     description="Rollouts or panels computed elsewhere, checked and measured as our own are.",
-    dispatches=embedder_code,
-    libraries=("sentence-transformers", "tokenizers", "torch", "transformers"),
+    dispatches=encoder_code,
+    libraries=ENCODER_LIBRARIES,
     pool="gpu",
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code
 from calib_assets.assets.streamed import scan_parts, streamed
 from calib_assets.decoding import RULES
 from calib_assets.decoding.filtered import Filtered
@@ -18,9 +18,8 @@ from calib_assets.staleness.pieces import Pieces
 from calib_assets.staleness.progress import Progress
 from calib_assets.staleness.run import Result, Run
 from calib_assets.study import Study
-from calib_assets.study.models import MarkovSource
 from calib_assets.study.prompts import Prompt, prompt_count
-from resources.language_models import LanguageModel, MarkovModel, ModelError, Rollout, RolloutRequest, TransformersModel
+from resources.language_models import LanguageModel, MarkovModel, ModelError, Rollout, RolloutRequest
 
 BLOCK = 32  # rollouts of one piece: what a killed run loses of a prompt, at the most
 ROLLOUT_STREAM = 5  # keeps these samples apart from the other draws of a study
@@ -223,8 +222,8 @@ def _assembled(run: Run, used: Sequence[Asked], count: int, pieces: Pieces) -> R
 
 def rollout_code(study: Study, cell: Cell) -> list[object]:
     """The model's class, and the rule classes that the row samples with."""
-    model = MarkovModel if isinstance(study.model(cell[0]).source, MarkovSource) else TransformersModel
-    return [model, *(RULES[name] for name in sorted({name for name, _ in study.rollout(cell[1]).filters()}))]
+    names = sorted({name for name, _ in study.rollout(cell[1]).filters()})
+    return [*model_code(study, cell), *(RULES[name] for name in names)]
 
 
 def expected_work(context: Context, cell: Cell) -> Work:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from calib_assets.assets.order.decoding_diversity import embedder_code
+from calib_assets.assets.code_in_use import ENCODER_LIBRARIES, encoder_code
 from calib_assets.assets.streamed import streamed
 from calib_assets.metrics import diversity_summary, prompt_diversity
 from calib_assets.staleness.content import table_digest
@@ -98,8 +98,8 @@ EMBEDDINGS = Node(
     body=rollout_embeddings,
     group="canopy",
     description="Sentence embeddings of the rollouts' texts.",
-    dispatches=embedder_code,
-    libraries=("sentence-transformers", "tokenizers", "torch", "transformers"),
+    dispatches=encoder_code,
+    libraries=ENCODER_LIBRARIES,
     pool="gpu",
 )
 NODE = Node(

@@ -6,8 +6,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from calib_assets.assets.order.judging import judge_classes
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, judge_code
 from calib_assets.metrics import semantic_entropy_summary, semantic_entropy_table
 from calib_assets.staleness.graph import Cell, Node, Work
 from calib_assets.staleness.identity import Context
@@ -94,7 +93,7 @@ def semantic_entropy(run: Run) -> Result:
 def labelling_code(study: Study, cell: Cell) -> list[object]:
     """The judge's class, and that of the model that a local one runs on."""
     row = study.rollout(cell[1]).semantic_entropy
-    return [] if row is None else judge_classes({study.judge(row.judge).kind})
+    return [] if row is None else judge_code({study.judge(row.judge).kind})
 
 
 def labelling_work(context: Context, cell: Cell) -> Work:

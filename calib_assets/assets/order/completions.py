@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES, Speaker, model_code, speaking
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code
+from calib_assets.assets.order.speaking import Speaker, speaking
 from calib_assets.decoding.policy import Greedy, Policy
 from calib_assets.decoding.sweep_tree import SweepTree
 from calib_assets.staleness.graph import Cell, Node, Work

@@ -2,14 +2,12 @@
 
 import polars as pl
 
+from calib_assets.assets.code_in_use import ENCODER_LIBRARIES, encoder_code
 from calib_assets.figures import decoding_comparison
 from calib_assets.figures.encode import thumbnail
 from calib_assets.metrics import best_decoding, decoding_points
-from calib_assets.staleness.graph import Cell, Node
+from calib_assets.staleness.graph import Node
 from calib_assets.staleness.run import Result, Run
-from calib_assets.study import Study
-from calib_assets.study.models import NgramSource
-from resources.embedders import HashedNgrams, SentenceEncoder
 
 
 def sample_embeddings(run: Run) -> Result:
@@ -44,13 +42,6 @@ def _preview(result: Result) -> bytes:
     return thumbnail(decoding_comparison(result.tables["decoding_points"], result.tables["best_decoding"]))
 
 
-def embedder_code(study: Study, cell: Cell) -> list[object]:
-    """The encoder's class: the asset meets it only as a service."""
-    if study.embedder is None:
-        return []
-    return [HashedNgrams if isinstance(study.embedder.source, NgramSource) else SentenceEncoder]
-
-
 EMBEDDINGS = Node(
     key="sample_embeddings",
     axes=("model", "sweep"),
@@ -58,8 +49,8 @@ EMBEDDINGS = Node(
     body=sample_embeddings,
     group="order",
     description="Sentence embeddings of the sampled responses.",
-    dispatches=embedder_code,
-    libraries=("sentence-transformers", "tokenizers", "torch", "transformers"),
+    dispatches=encoder_code,
+    libraries=ENCODER_LIBRARIES,
     pool="gpu",
 )
 NODE = Node(

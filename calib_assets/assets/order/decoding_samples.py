@@ -5,8 +5,9 @@ from functools import partial
 
 import polars as pl
 
-from calib_assets.assets.order.judging import judge_code, judged, judging_work
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES, Speaker, rules_code, speaking
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES
+from calib_assets.assets.order.judging import sweep_judges, judged, judging_work
+from calib_assets.assets.order.speaking import Speaker, rules_code, speaking
 from calib_assets.decoding import Unrestricted
 from calib_assets.decoding.filtered import Filtered
 from calib_assets.decoding.panel import Panel
@@ -157,7 +158,7 @@ LABELS = Node(
     body=sample_labels,
     group="order",
     description="The judges' labels of the samples of every decoding strategy (Paper A §4.3, Table 1).",
-    dispatches=judge_code,
+    dispatches=sweep_judges,
     libraries=GENERATION_LIBRARIES,
     work=labelling_work,
     pool="judge",

@@ -1,7 +1,7 @@
 """Whether each completion is a valid answer, by every judge of the sweep."""
 
-from calib_assets.assets.order.judging import judge_code, judged, judging_work
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES
+from calib_assets.assets.order.judging import judged, judging_work, sweep_judges
 from calib_assets.figures import judge_scores
 from calib_assets.figures.encode import thumbnail
 from calib_assets.staleness.graph import Cell, Node, Work
@@ -28,7 +28,7 @@ NODE = Node(
     group="order",
     description="Grammar, semantic and overall score of every completed response, by every judge of the sweep, with "
     "raw replies; failed judgments are missing, not invalid (Paper A §4.1, App. A.1).",
-    dispatches=judge_code,
+    dispatches=sweep_judges,
     libraries=GENERATION_LIBRARIES,
     work=expected_work,
     pool="judge",

@@ -1,17 +1,15 @@
 """Texts to the sweep's judges and back to labels, for every asset that holds judged texts."""
 
-from collections.abc import Iterable
-
 import polars as pl
 
+from calib_assets.assets.code_in_use import judge_code
 from calib_assets.staleness.graph import Cell, Work
 from calib_assets.staleness.identity import Context
 from calib_assets.staleness.progress import Progress
 from calib_assets.staleness.run import Result, Run
 from calib_assets.study import Study
 from calib_assets.study.sweeps import SweepRow
-from resources.judges import Item, Judge, LlmJudge, LocalJudge, Verdict, VerifierJudge, count_suspicions, is_valid
-from resources.language_models import MarkovModel, TransformersModel
+from resources.judges import Item, Judge, Verdict, count_suspicions, is_valid
 
 TOKENS_AROUND_AN_ITEM = 400  # for the plan: the rubric is shared between items, the delimiters are not
 LABELS = {
@@ -93,15 +91,9 @@ def _audit(judge: str, verdict: Verdict) -> dict:
     return {"judge": judge, **{name: getattr(verdict, name) for name in AUDIT if name != "judge"}}
 
 
-def judge_code(study: Study, cell: Cell) -> list[object]:
-    """The classes of the sweep's judges, and of the models that local ones run on."""
-    return judge_classes({study.judge(name).kind for name in study.sweep(cell[1]).judges})
-
-
-def judge_classes(kinds: Iterable[str]) -> list[object]:
-    """The classes behind kinds of judges: assets meet them only as an interface."""
-    known = {"llm": [LlmJudge], "verifier": [VerifierJudge], "local": [LocalJudge, MarkovModel, TransformersModel]}
-    return [code for kind in sorted(kinds) for code in known[kind]]
+def sweep_judges(study: Study, cell: Cell) -> list[object]:
+    """The classes of the sweep's judges."""
+    return judge_code({study.judge(name).kind for name in study.sweep(cell[1]).judges})
 
 
 def judging_work(context: Context, row: SweepRow, texts: int, tokens: int) -> Work:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code
 from calib_assets.assets.order.speaking import (
-    GENERATION_LIBRARIES,
     PROMPT_COLUMNS,
     Speaker,
-    model_code,
     prompt_columns,
     speaking,
 )

@@ -3,9 +3,10 @@
 import numpy as np
 import polars as pl
 
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES
 from calib_assets.assets.order.completions import SCHEMA, SHARD, complete, leaf_paths
-from calib_assets.assets.order.judging import judge_code, judged, judging_work
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES, rules_code
+from calib_assets.assets.order.judging import sweep_judges, judged, judging_work
+from calib_assets.assets.order.speaking import rules_code
 from calib_assets.decoding import RULES
 from calib_assets.decoding.filtered import Filtered
 from calib_assets.decoding.policy import Policy
@@ -108,7 +109,7 @@ LABELS = Node(
     body=sampled_labels,
     group="order",
     description="The judges' labels of the sampled continuations (Paper A, App. A.3).",
-    dispatches=judge_code,
+    dispatches=sweep_judges,
     libraries=GENERATION_LIBRARIES,
     work=labelling_work,
     pool="judge",

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from calib_assets.assets.code_in_use import model_code
 from calib_assets.decoding import RULES
 from calib_assets.staleness.graph import Cell
 from calib_assets.staleness.run import Run
 from calib_assets.study import Study
-from calib_assets.study.models import MarkovSource, ModelRow
+from calib_assets.study.models import ModelRow
 from calib_assets.study.prompts import Prompt
-from resources.language_models import LanguageModel, MarkovModel, TransformersModel
+from resources.language_models import LanguageModel
 
-GENERATION_LIBRARIES = ("tokenizers", "torch", "transformers")
 # A row of `prefixes` carries its prompt whole, so that an edit of any of its fields changes that asset's content.
 PROMPT_COLUMNS = {
     "prompt_id": pl.String,
@@ -89,11 +89,6 @@ def prompt_of(start: Mapping[str, object]) -> Prompt:
 def lead_of(row: ModelRow, prompt: Prompt) -> str:
     """Text to continue (a completion, an answer prefix) is followed by the prompt's `lead`; a new answer is not."""
     return prompt.lead if row.variant == "base" or row.answer_prefix + prompt.answer_prefix else ""
-
-
-def model_code(study: Study, cell: Cell) -> list[object]:
-    """The model class of the cell's row: assets meet it only as an interface."""
-    return [MarkovModel if isinstance(study.model(cell[0]).source, MarkovSource) else TransformersModel]
 
 
 def rules_code(study: Study, cell: Cell) -> list[object]:

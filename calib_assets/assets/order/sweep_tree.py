@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from calib_assets.assets.order.speaking import GENERATION_LIBRARIES, model_code, speaking
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code
+from calib_assets.assets.order.speaking import speaking
 from calib_assets.staleness.graph import Cell, Node, Work
 from calib_assets.staleness.identity import Context
 from calib_assets.staleness.progress import Progress

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code
 from calib_assets.assets.shape.reading import CACHE_FOLDER
 from calib_assets.decoding import PrefixTrie
 from calib_assets.staleness.graph import Cell, Node, Work
@@ -13,7 +14,7 @@ from calib_assets.study.models import MarkovSource, ModelRow
 from calib_assets.study.tasks import Task
 from resources.artifacts.cache_builder import build_logit_cache
 from resources.artifacts.logit_cache import LogitCache
-from resources.language_models import LanguageModel, MarkovModel, TransformersModel, cache_trie_logits, explore
+from resources.language_models import LanguageModel, cache_trie_logits, explore
 from resources.language_models.conversion import is_prepared
 from resources.services import CACHE_FOLDER as CACHE_ROOT
 from resources.services import source_of
@@ -153,12 +154,6 @@ def expected_work(context: Context, cell: Cell) -> Work:
     return Work(prompt + contexts, contexts * vocabulary * ITEM_BYTES[row.dtype])
 
 
-def scoring_code(study, cell: Cell) -> list[object]:
-    """The model class of the row: the asset meets it only as an interface."""
-    is_chain = isinstance(study.model(cell[0]).source, MarkovSource)
-    return [MarkovModel if is_chain else TransformersModel]
-
-
 NODE = Node(
     key="exact_logit_cache",
     axes=("model", "task"),
@@ -167,8 +162,8 @@ NODE = Node(
     group="shape",
     description="Full next-token logits at every context of the task's valid set, in the model's own dtype; everything "
     "else of the shape study is computed from them (Paper A §5.2, App. C).",
-    dispatches=scoring_code,
-    libraries=("tokenizers", "torch", "transformers"),
+    dispatches=model_code,
+    libraries=GENERATION_LIBRARIES,
     work=expected_work,
     pool="gpu",
 )

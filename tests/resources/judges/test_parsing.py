@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from resources.judges import (
     RUBRICS,
     Item,
-    Pair,
     PairVerdict,
     Scores,
     Unparsable,

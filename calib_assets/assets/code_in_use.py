@@ -1,0 +1,36 @@
+"""Code that assets reach only at run time, through an interface: the classes of models, judges and encoders in use.
+
+What a node's body calls by name is found in its syntax tree; what it is given as a service is not, and is named here,
+so that editing a class makes stale exactly the cells whose rows use it.
+"""
+
+from collections.abc import Iterable
+
+from calib_assets.staleness.graph import Cell
+from calib_assets.study import Study
+from calib_assets.study.models import MarkovSource, NgramSource
+from resources.embedders import HashedNgrams, SentenceEncoder
+from resources.judges import LlmJudge, LocalJudge, VerifierJudge
+from resources.language_models import MarkovModel, TransformersModel
+
+# Distributions whose version changes what a model says, and how a text is embedded.
+GENERATION_LIBRARIES = ("tokenizers", "torch", "transformers")
+ENCODER_LIBRARIES = ("sentence-transformers", *GENERATION_LIBRARIES)
+
+
+def model_code(study: Study, cell: Cell) -> list[object]:
+    """The class of the model of a cell, which is its first axis."""
+    return [MarkovModel if isinstance(study.model(cell[0]).source, MarkovSource) else TransformersModel]
+
+
+def judge_code(kinds: Iterable[str]) -> list[object]:
+    """The classes behind kinds of judges, and of the models that local ones run on."""
+    known = {"llm": [LlmJudge], "verifier": [VerifierJudge], "local": [LocalJudge, MarkovModel, TransformersModel]}
+    return [code for kind in sorted(kinds) for code in known[kind]]
+
+
+def encoder_code(study: Study, cell: Cell) -> list[object]:
+    """The class of the study's encoder."""
+    if study.embedder is None:
+        return []
+    return [HashedNgrams if isinstance(study.embedder.source, NgramSource) else SentenceEncoder]
