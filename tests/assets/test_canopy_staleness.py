@@ -9,7 +9,9 @@ import pytest
 from workplace import Workplace
 
 from calib_assets.assets import GRAPH
+from calib_assets.assets.canopy.semantic_diversity import _encoded
 from calib_assets.staleness.planner import plan
+from resources.embedders import HashedNgrams
 from resources.language_models import MarkovModel
 from resources.services import LanguageModels
 
@@ -196,3 +198,20 @@ def test_a_study_of_external_data_needs_no_model(workplace, tmp_path):
     assert summary.ok, (summary.failed, summary.failed_checks)
     assert workplace.view().store.table("canopy_comparison", (), "canopy_comparison").height
     assert b"outside" in workplace.view().store.read("report", (), "report.html")
+
+
+def test_a_regression_that_cannot_be_fitted_says_why_and_stops_nothing(workplace, instance):
+    workplace.edit(lambda study: study["regression"].update(mean="D ~ ns(invN_sc, 20) * variant + (1 | prompt_uid)"))
+    summary, computed = workplace.refresh(instance)
+    assert not summary.failed and summary.failed_checks == ["beta_regression: regression_is_fitted"]
+    notes = workplace.view().store.table("beta_regression", (), "fit_notes")
+    assert notes["kind"].to_list() == ["not fitted"] and "no maximum of the likelihood" in notes["text"][0]
+    assert b"not fitted" in workplace.view().store.read("report", (), "report.html")
+    assert plan(workplace.view()) == []
+
+
+def test_texts_without_a_direction_are_left_out_with_the_reason():
+    found = _encoded(HashedNgrams(64), ["abc", "", "abc"])
+    assert found["reason"].to_list() == [None, "empty text", None]
+    assert [vector is None for vector in found["embedding"]] == [False, True, False]
+    assert found["embedding"][0].to_list() == HashedNgrams(64).encode(["abc"])[0].tolist()
