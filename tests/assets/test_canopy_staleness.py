@@ -81,7 +81,7 @@ def test_fewer_rollouts_sample_nothing_and_going_back_restores(workplace, instan
 
 def test_another_prompt_leaves_the_others_rollouts(workplace, instance):
     before = rollouts(workplace)
-    with (workplace.folder / "prompts.jsonl").open("a") as file:
+    with (workplace.folder / "all.jsonl").open("a") as file:
         file.write('\n{"id": "more", "prompt": "u", "completion": "u:"}')
     refreshed(workplace, instance)
     assert numbers(workplace, "rollouts", ("alpha", "completion"))["sampled now"] == 12

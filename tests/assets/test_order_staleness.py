@@ -90,11 +90,12 @@ def test_a_new_sweep_touches_its_cells_and_the_fan_ins(workplace, instance):
 
 
 def test_without_sweeps_the_shape_study_stands_alone(workplace, instance):
-    workplace.edit(lambda study: study.update(sweeps=[], judges=[], prompt_sets=[], embedder=None))
+    nothing = dict.fromkeys(("sweeps", "rollouts", "external", "judges", "prompt_sets"), [])
+    workplace.edit(lambda study: study.update(**nothing, embedder=None))
     computed = refreshed(workplace, instance)
-    assert set(computed) <= {"judge_agreement", "model_scaling", "report"}
+    assert all(not GRAPH.axes(key) for key in computed)
     page = workplace.store.open().read("report", (), "report.html").decode()
-    assert "Order study" not in page
+    assert "Order study" not in page and "Canopy study" not in page
 
 
 def test_without_tasks_the_order_study_stands_alone(workplace, instance):

@@ -75,7 +75,7 @@ def test_new_model_touches_only_its_cells_and_the_fan_ins(workplace, instance):
     for key, found in computed.items():
         if GRAPH.axes(key):
             assert all(cell.split("|")[0] == "gamma" for cell in found), key
-    assert {key for key in GRAPH.nodes if GRAPH.axes(key)} <= set(computed)
+    assert {key for key in GRAPH.nodes if "model" in GRAPH.axes(key)} <= set(computed)
 
 
 def test_changed_weights_touch_all_of_that_model(workplace, instance):

@@ -74,7 +74,8 @@ class Workplace:
         for seed, name in enumerate(["alpha", "beta"]):
             write_chain(folder / f"{name}.json", seed)
         external_rollouts().write_parquet(folder / "outside.parquet")
-        (folder / "prompts.jsonl").write_text("\n".join(json.dumps(prompt) for prompt in PROMPTS))
+        for file in ("prompts.jsonl", "all.jsonl"):
+            (folder / file).write_text("\n".join(json.dumps(prompt) for prompt in PROMPTS))
         self.file.write_text(
             yaml.safe_dump(
                 {
@@ -116,7 +117,7 @@ class Workplace:
                     "logit_fits": {"conditionals": 3},
                     "prompt_sets": [
                         {"name": "letters", "file": "prompts.jsonl", "select": "closed"},
-                        {"name": "every", "file": "prompts.jsonl"},
+                        {"name": "every", "file": "all.jsonl"},
                     ],
                     "judges": [
                         {"name": "strict", "kind": "verifier"},
