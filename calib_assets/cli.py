@@ -161,7 +161,7 @@ def render(stale: Sequence[Stale], view) -> list[str]:
             place = f"{key}[{names}{f' and {len(items) - 4} more' if len(items) > 4 else ''}]"
         lines.append(f"{place}: {why}")
     lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.root}")
-    model_work = [item for item in stale if item.work is not None]
+    model_work = [item for item in stale if item.work not in (None, Work(0, 0))]
     for item in model_work:
         lines.append(f"model work: {item.name}: at most {_work(item.work)}")
     total_work = sum((item.work for item in model_work), Work(0, 0))

@@ -33,7 +33,12 @@ class JudgeRow(Row):
     )
     api_key_env: str | None = Field(default=None, description="name of the environment variable, never the key")
     rubric: str = "validity-v1"
-    threshold: int = Field(default=99, ge=0, le=100, description="valid: all three scores at least this")
+    threshold: int = Field(
+        default=99,
+        ge=0,
+        le=100,
+        description="valid: all three scores at least this; `similarity-v1`: one meaning from this score on (write 50)",
+    )
     matching: Literal["strict", "lenient"] = Field(
         default="strict", description="`verifier`: exactly a listed answer, or up to case, outer spaces and full stop"
     )
