@@ -184,7 +184,7 @@ def _percent(ratio: float) -> str:
 def _directions() -> list[Line2D]:
     common = {"linestyle": "none", "markersize": 6.5, "markeredgewidth": 1.1}
     return [
-        Line2D([], [], marker="v", color=FALLS, label="lower after fine-tuning", **common),
+        Line2D([], [], marker="v", color=FALLS, label="lower than the base model", **common),
         Line2D([], [], marker="^", color=RISES, label="higher", **common),
         Line2D([], [], marker="o", color=MUTED, markerfacecolor=PAPER, label="the interval holds 0, or there is none",
                **common),

@@ -98,8 +98,8 @@ def _correlations(table: pl.DataFrame, cut: set) -> list[str]:
             value(*(row[f"{side}{end}"] for end in ("_est", "_ci_low", "_ci_high"))) for side in ("base", "instruct")
         ]
         texts.append(
-            f"{_pair(row)}: the Pearson correlation of length and entropy rate is {ends[0]} before fine-tuning and "
-            f"{ends[1]} after; it {_change(row, 'change', '')} ({_prompts(row)}).{_warning([row], cut)}"
+            f"{_pair(row)}: the Pearson correlation of length and entropy rate is {ends[0]} in the base model and "
+            f"{ends[1]} in the other; it {_change(row, 'change', '')} ({_prompts(row)}).{_warning([row], cut)}"
         )
     return texts
 
@@ -120,7 +120,7 @@ def _counted(table: pl.DataFrame, measure: str, column: str, unit: str, cut: set
     cells = {(row[side], row["task"]) for row in rows for side in ("base", "instruct")} & cut
     warning = f" In {count(len(cells), 'of these cells', 'of these cells')} most rollouts were cut." if cells else ""
     return (
-        f"{label} rises after fine-tuning in {ways.count(1)} of {len(rows)} pairs and tasks, falls in "
+        f"{label} rises from base to instruct in {ways.count(1)} of {len(rows)} pairs and tasks, falls in "
         f"{ways.count(-1)}, and its direction is open in {ways.count(0)}; changes run from {ends[0]} to {ends[1]}."
         f"{warning}"
     )

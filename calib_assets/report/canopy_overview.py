@@ -14,7 +14,7 @@ from calib_assets.report.shape_study import Tables
 
 Cell = tuple[str, str]
 NO_MODELS = "No model has been measured."
-NO_PAIRS = "No two models are a base model and a fine-tuned one of it on the same task, so there is no comparison."
+NO_PAIRS = "No two models are a base model and one that names it as its pair, on the same task, so there is no comparison."
 
 
 def canopy_overview(
@@ -43,11 +43,11 @@ def canopy_overview(
         "Canopy entropy, generation perplexity and branching factor of every model by task.", NO_MODELS,
     )  # fmt: skip
     chapter.add(
-        "canopy-change", "What fine-tuning changes", pairs, figures.canopy_change,
+        "canopy-change", "From base to instruct", pairs, figures.canopy_change,
         "Percent of the base model's value; both models on the same prompts.", "Counterpart of Table 1",
         "Percent change of canopy entropy, generation perplexity and branching factor by task.", NO_PAIRS,
     )  # fmt: skip
-    chapter.add("canopy-table-1", "Base and fine-tuned models", pairs,
+    chapter.add("canopy-table-1", "Base and instruct models", pairs,
                 lambda table: canopy_across.changes(table, (*SIZE, "mean_length", "mean_entropy_rate")), "",
                 "Counterpart of Table 1", nothing=NO_PAIRS)  # fmt: skip
     chapter.add("canopy-sizes", "Every model and task", models, canopy_across.sizes, "", "Counterpart of Table 1",
@@ -68,7 +68,7 @@ def canopy_overview(
     chapter.add("canopy-table-5", "Truncation", models, canopy_across.truncation,
                 "Rollouts that reach the limit are cut there and counted in every measure as they are.",
                 "Counterpart of Table 5", nothing=NO_MODELS)  # fmt: skip
-    chapter.add("canopy-semantic", "Semantic diversity of base and fine-tuned models", pairs,
+    chapter.add("canopy-semantic", "Semantic diversity of base and instruct models", pairs,
                 lambda table: _shown(canopy_across.changes(table, SEMANTIC)), "", "§5.2", nothing=NO_PAIRS)  # fmt: skip
     chapter.add("canopy-relations", "Every model and task: correlations and meanings", models,
                 canopy_across.relations, "", "Definition 4, §5.2", nothing=NO_MODELS)  # fmt: skip
@@ -101,9 +101,9 @@ def _side_by_side(
     for number, task in enumerate(dict.fromkeys(task for _, task in cells), start=1):
         for name, draw, title, paper, alt in (
             ("entropy_trajectory", figures.entropy_trajectories, "Entropy by position", "Counterpart of Figure 2",
-             "Mean step entropy and share of active rollouts against position, base and fine-tuned models together."),
+             "Mean step entropy and share of active rollouts against position, base and instruct models together."),
             ("length_distribution", figures.length_distributions, "Lengths", "Counterpart of Figure 3",
-             "Histograms of lengths, base and fine-tuned models over each other."),
+             "Histograms of lengths, base and instruct models over each other."),
         ):  # fmt: skip
             keys = [key for key in cells if key[1] == task and has_rows(cells[key].get(name))]
             if len(keys) < 2:

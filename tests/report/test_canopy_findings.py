@@ -85,8 +85,8 @@ def test_correlations_have_both_levels_and_the_paired_change():
     ends = ((-0.27, -0.3, -0.24), (0.38, 0.3, 0.46))
     [text] = texts(canopy_comparison=table([pair("pearson", (0.65, 0.57, 0.73), ends=ends)]))
     assert text == (
-        "t, b to i: the Pearson correlation of length and entropy rate is −0.27 [−0.3, −0.24] before fine-tuning and "
-        "0.38 [0.3, 0.46] after; it rises by 0.65 [0.57, 0.73] (9 common prompts)."
+        "t, b to i: the Pearson correlation of length and entropy rate is −0.27 [−0.3, −0.24] in the base model and "
+        "0.38 [0.3, 0.46] in the other; it rises by 0.65 [0.57, 0.73] (9 common prompts)."
     )
     [text] = texts(canopy_comparison=table([pair("pearson", (0.02, -0.1, 0.12), ends=ends)]))
     assert "it changes by 0.02 [−0.1, 0.12], so its direction is open" in text
@@ -98,7 +98,7 @@ def test_many_pairs_are_counted_with_their_extremes():
     cut = models(model("i", "t3", truncation_rate=0.9))
     counted, truncated = texts(canopy_comparison=table(rows), canopy_models=cut)
     assert counted == (
-        "Canopy entropy rises after fine-tuning in 2 of 5 pairs and tasks, falls in 1, and its direction is open in 2; "
+        "Canopy entropy rises from base to instruct in 2 of 5 pairs and tasks, falls in 1, and its direction is open in 2; "
         "changes run from −80 % [−90 %, −70 %] (t0, b to i) to 900 % [800 %, 1,000 %] (t3, b to i). In 1 of these "
         "cells most rollouts were cut."
     )

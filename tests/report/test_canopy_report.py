@@ -215,9 +215,9 @@ def test_overview_compares_every_model_task_and_pair(canopy_study):
     assert len(rows) == 5 * 4
     for row in rows[:4]:
         source = table.filter((pl.col("measure") == "canopy_entropy") & (pl.col("task") == row["Task"])
-                              & (pl.col("instruct") == row["Fine-tuned model"])).row(0, named=True)  # fmt: skip
-        assert row["Base"] == source["base_est"] and row["Fine-tuned"] == source["instruct_est"]
-        assert row["Change, %"] == pytest.approx(100 * (row["Fine-tuned"] - row["Base"]) / row["Base"])
+                              & (pl.col("instruct") == row["Instruct model"])).row(0, named=True)  # fmt: skip
+        assert row["Base"] == source["base_est"] and row["Instruct"] == source["instruct_est"]
+        assert row["Change, %"] == pytest.approx(100 * (row["Instruct"] - row["Base"]) / row["Base"])
         low, high = row["95 % interval of the change"].replace("−", "-").split(" to ")
         assert float(low) == pytest.approx(source["change_ci_low"], rel=1e-3)
         assert float(high) == pytest.approx(source["change_ci_high"], rel=1e-3)
@@ -264,7 +264,7 @@ def test_a_study_of_one_model_says_what_it_cannot_compare(canopy_study):
     assert list(items_of(across)) == [
         "canopy-levels", "canopy-sizes", "canopy-correlations", "canopy-table-5", "canopy-relations",
     ]  # fmt: skip
-    assert across.intro.startswith("No two models are a base model and a fine-tuned one")
+    assert across.intro.startswith("No two models are a base model and one that names it")
     assert regression.items == () and regression.intro.startswith("The study has no prompts with both")
     assert [child.title for child in own.children] == ["math"]
     nothing = canopy_part({}, {}, {name: pl.DataFrame() for name in canopy_study.overall})

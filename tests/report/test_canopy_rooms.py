@@ -90,7 +90,7 @@ def test_overview_and_findings_take_the_paired_comparison(cells):
     assert len(made) == 12 and section.intro == ""
     row = next(row for row in cells_of(made["canopy-table-1"]) if row["Measure"] == "Canopy entropy")
     levels = [cells[model, "t"]["prompt_measures"]["canopy_entropy"].mean() for model in MODELS]
-    assert (row["Base"], row["Fine-tuned"]) == pytest.approx(levels)
+    assert (row["Base"], row["Instruct"]) == pytest.approx(levels)
     assert {"Embedding diversity", "Vendi score"} == {row["Measure"] for row in cells_of(made["canopy-semantic"])}
     texts = [finding.text for finding in canopy_findings(overall, {})]
     assert texts[0].startswith("t, base to tuned: canopy entropy ") and "generation perplexity falls by" in texts[0]
