@@ -22,6 +22,11 @@ JOB_OF_AXES = {
     ("model", "rollout"): "refresh_model_rollout",
     ("rollout",): "refresh_rollout",
     ("external",): "refresh_external",
+    ("collapse", "speaker"): "refresh_collapse_speaker",
+    ("collapse",): "refresh_collapse",
+    ("coding", "speaker"): "refresh_coding_speaker",
+    ("coding",): "refresh_coding",
+    ("speaker",): "refresh_speaker",
     (): "refresh_study",
 }
 

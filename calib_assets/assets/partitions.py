@@ -9,10 +9,15 @@ TASKS = dg.DynamicPartitionsDefinition(name="task")
 SWEEPS = dg.DynamicPartitionsDefinition(name="sweep")
 ROLLOUTS = dg.DynamicPartitionsDefinition(name="rollout")
 EXTERNAL = dg.DynamicPartitionsDefinition(name="external")
-DYNAMIC = (MODELS, TASKS, SWEEPS, ROLLOUTS, EXTERNAL)
+COLLAPSE = dg.DynamicPartitionsDefinition(name="collapse")
+CODING = dg.DynamicPartitionsDefinition(name="coding")
+SPEAKERS = dg.DynamicPartitionsDefinition(name="speaker")
+DYNAMIC = (MODELS, TASKS, SWEEPS, ROLLOUTS, EXTERNAL, COLLAPSE, CODING, SPEAKERS)
 MODEL_TASK = dg.MultiPartitionsDefinition({"model": MODELS, "task": TASKS})
 MODEL_SWEEP = dg.MultiPartitionsDefinition({"model": MODELS, "sweep": SWEEPS})
 MODEL_ROLLOUT = dg.MultiPartitionsDefinition({"model": MODELS, "rollout": ROLLOUTS})
+COLLAPSE_SPEAKER = dg.MultiPartitionsDefinition({"collapse": COLLAPSE, "speaker": SPEAKERS})
+CODING_SPEAKER = dg.MultiPartitionsDefinition({"coding": CODING, "speaker": SPEAKERS})
 
 PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     (): None,
@@ -24,6 +29,11 @@ PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     ("model", "task"): MODEL_TASK,
     ("model", "sweep"): MODEL_SWEEP,
     ("model", "rollout"): MODEL_ROLLOUT,
+    ("collapse",): COLLAPSE,
+    ("coding",): CODING,
+    ("speaker",): SPEAKERS,
+    ("collapse", "speaker"): COLLAPSE_SPEAKER,
+    ("coding", "speaker"): CODING_SPEAKER,
 }
 
 

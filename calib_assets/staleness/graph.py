@@ -11,7 +11,8 @@ from itertools import product
 
 from calib_assets.study import Study
 
-AXES = ("model", "task", "sweep", "rollout", "external")
+# Of two axes of one asset the alphabetical first stands first, since Dagster sorts them so.
+AXES = ("model", "task", "sweep", "rollout", "external", "collapse", "coding", "speaker")
 Cell = tuple[str, ...]
 
 
@@ -90,8 +91,11 @@ class Graph:
 
     def cells(self, key: str, study: Study) -> list[Cell]:
         """Every cell of an asset in this study."""
-        values = axis_values(study)
-        return list(product(*(values[axis] for axis in self.axes(key))))
+        values, axes = axis_values(study), self.axes(key)
+        # Cells of one model stand together, so that it loads once.
+        slowest = sorted(axes, key=lambda axis: axis not in ("model", "speaker"))
+        choices = (dict(zip(slowest, choice, strict=True)) for choice in product(*(values[axis] for axis in slowest)))
+        return [tuple(choice[axis] for axis in axes) for choice in choices]
 
     def upstream(self, key: str, cell: Cell, study: Study) -> Iterator[tuple[str, Cell]]:
         """(dep, its cell) for every upstream cell, spec assets included, in a fixed order."""
@@ -119,6 +123,9 @@ def axis_values(study: Study) -> dict[str, list[str]]:
         "sweep": study.sweeps,
         "rollout": study.rollouts,
         "external": study.external,
+        "collapse": study.collapse,
+        "coding": study.coding,
+        "speaker": study.speakers,
     }
     return {axis: [row.name for row in rows[axis]] for axis in AXES}
 

@@ -3,6 +3,7 @@
 from itertools import product
 from pathlib import Path
 
+from calib_assets.study.speaking import CollapseRow
 from calib_assets.study.tasks import DigitsTask, DigitSumTask, ListTask
 
 
@@ -37,14 +38,23 @@ def answers_of(task: DigitsTask | DigitSumTask | ListTask) -> tuple[str, ...]:
         return tuple(_join(digits, task) for digits in product(range(10), repeat=task.length) if sum(digits) == wanted)
     if isinstance(task, DigitsTask):
         return tuple(_join(digits, task) for digits in product(range(10), repeat=task.length))
-    return _checked(task, *_listed(task))
+    return _checked(*_listed(task), apart=not task.terminated)
+
+
+def collapse_answers(row: CollapseRow) -> tuple[str, ...] | None:
+    """The valid answers of a collapse row, as written; None where any answer is valid.
+
+    Raises:
+        AnswerProblem: As :func:`answers_of`; one answer may begin another here, since whole answers are compared.
+    """
+    return None if row.answers is None and row.answers_file is None else _checked(*_listed(row), apart=False)
 
 
 def _join(digits: tuple[int, ...], task: DigitsTask) -> str:
     return task.separator.join(str(digit) for digit in digits)
 
 
-def _listed(task: ListTask) -> tuple[str, tuple[str, ...]]:
+def _listed(task: ListTask | CollapseRow) -> tuple[str, tuple[str, ...]]:
     if task.answers is not None:
         return "answers", task.answers
     try:
@@ -56,7 +66,8 @@ def _listed(task: ListTask) -> tuple[str, tuple[str, ...]]:
     return "answers_file", tuple(line for line in text.splitlines() if line.strip())
 
 
-def _checked(task: ListTask, field: str, answers: tuple[str, ...]) -> tuple[str, ...]:
+def _checked(field: str, answers: tuple[str, ...], *, apart: bool) -> tuple[str, ...]:
+    """The answers; with ``apart`` none may be the beginning of another."""
     if not answers:
         raise AnswerProblem(field, None, "the valid set is empty", "list at least one answer")
     for answer in answers:
@@ -67,7 +78,7 @@ def _checked(task: ListTask, field: str, answers: tuple[str, ...]) -> tuple[str,
         if answer in seen:
             raise AnswerProblem(field, answer, "an answer is listed twice", "remove one of the two")
         seen.add(answer)
-    if not task.terminated:
+    if apart:
         ordered = sorted(answers)
         for shorter, longer in zip(ordered, ordered[1:], strict=False):
             # In sorted order a text that begins another stands directly before one that it begins.

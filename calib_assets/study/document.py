@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Strict, Tag, field_validator, model_validator
 
 from calib_assets.decoding import RULES, DecodingGrid
+from calib_assets.study.coding import Coding, CodingRow
 from calib_assets.study.judging import Annotations, JudgeRow, Judges
 from calib_assets.study.models import (
     EncoderSource,
@@ -18,6 +19,7 @@ from calib_assets.study.models import (
 )
 from calib_assets.study.rollouts import External, ExternalData, Regression, RolloutRow, Rollouts
 from calib_assets.study.rows import Name, Numbers, Parameters, Row, partition_key
+from calib_assets.study.speaking import ApiModelRow, ApiModels, Collapse, CollapseRow
 from calib_assets.study.sweeps import PromptSet, PromptSets, SweepRow, Sweeps
 from calib_assets.study.tasks import DigitsTask, DigitSumTask, ListTask, Task
 
@@ -129,6 +131,7 @@ class Budgets(Row):
     rollout_tokens: int = Field(
         default=200_000_000, ge=1, description="tokens sampled per model and rollout row, at the most"
     )
+    api_calls: int = Field(default=100_000, ge=1, description="requests per API model and case study, at the most")
 
 
 class Study(Row):
@@ -138,6 +141,7 @@ class Study(Row):
     title: str
     description: str = ""
     models: Annotated[tuple[ModelRow, ...], Strict(False)] = ()
+    api_models: ApiModels = ()
     tasks: Annotated[tuple[Task, ...], Strict(False)] = ()
     decoding: Decoding = Decoding()
     logit_fits: LogitFits = LogitFits()
@@ -145,6 +149,8 @@ class Study(Row):
     sweeps: Sweeps = ()
     rollouts: Rollouts = ()
     external: External = ()
+    collapse: Collapse = ()
+    coding: Coding = ()
     regression: Regression = Regression()
     judges: Judges = ()
     annotations: Annotations | None = None
@@ -154,7 +160,10 @@ class Study(Row):
 
     _name = field_validator("name")(partition_key)
 
-    @field_validator("models", "tasks", "prompt_sets", "sweeps", "rollouts", "external", "judges")
+    @field_validator(
+        *("models", "api_models", "tasks", "prompt_sets", "sweeps", "rollouts", "external", "collapse", "coding"),
+        "judges",
+    )
     @classmethod
     def _unique(cls, rows):
         names = [row.name for row in rows]
@@ -176,11 +185,36 @@ class Study(Row):
 
     @model_validator(mode="after")
     def _something_to_do(self):
-        asked = self.tasks or self.sweeps or self.rollouts
-        if not asked and not self.external:
-            raise ValueError("there is nothing to compute; add a row to `tasks`, `sweeps`, `rollouts` or `external`")
+        asked, cases = self.tasks or self.sweeps or self.rollouts, self.collapse or self.coding
+        if not asked and not cases and not self.external:
+            raise ValueError(
+                "there is nothing to compute; add a row to `tasks`, `sweeps`, `rollouts`, `external`, `collapse` or "
+                "`coding`"
+            )
         if asked and not self.models:
             raise ValueError("there is no model; add a row to `models`, or keep to `external` data")
+        if cases and not self.speakers:
+            raise ValueError("nobody is there to answer; add a row to `models` or `api_models`")
+        return self
+
+    @model_validator(mode="after")
+    def _speakers_are_distinct(self):
+        both = {row.name for row in self.models} & {row.name for row in self.api_models}
+        if both:
+            raise ValueError(
+                f"the name {min(both)!r} is used in `models` and in `api_models`, so an answer would not say whose it "
+                "is; rename one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cases_are_within_budget(self):
+        for row in self.collapse if self.api_models else ():
+            if row.calls > self.budgets.api_calls:
+                raise ValueError(
+                    f"collapse {row.name!r} needs {row.calls:,} requests, and budgets.api_calls is "
+                    f"{self.budgets.api_calls:,}; raise the budget, or take fewer samples, turns or conversations"
+                )
         return self
 
     @model_validator(mode="after")
@@ -244,6 +278,23 @@ class Study(Row):
     def model(self, name: str) -> ModelRow:
         """The model row called `name`; KeyError names the models there are."""
         return _by_name(self.models, name, "model")
+
+    @property
+    def speakers(self) -> tuple[ModelRow | ApiModelRow, ...]:
+        """Everything that can answer: models, then API models."""
+        return (*self.models, *self.api_models)
+
+    def speaker(self, name: str) -> ModelRow | ApiModelRow:
+        """The model or API model called `name`; KeyError names those there are."""
+        return _by_name(self.speakers, name, "speaker")
+
+    def collapse_row(self, name: str) -> CollapseRow:
+        """The collapse row called `name`; KeyError names the rows there are."""
+        return _by_name(self.collapse, name, "collapse row")
+
+    def coding_row(self, name: str) -> CodingRow:
+        """The coding row called `name`; KeyError names the rows there are."""
+        return _by_name(self.coding, name, "coding row")
 
     def task(self, name: str) -> DigitsTask | DigitSumTask | ListTask:
         """The task row called `name`; KeyError names the tasks there are."""

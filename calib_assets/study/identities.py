@@ -1,7 +1,8 @@
-"""What a model's and a judge's row say that determines numbers; slices of several assets hold these."""
+"""What a model's, a speaker's and a judge's row say that determines numbers; slices of several assets hold these."""
 
 from calib_assets.study.document import Study
 from calib_assets.study.models import MarkovSource
+from calib_assets.study.speaking import ApiModelRow
 
 JUDGE_FIELDS = {
     "llm": {"model", "rubric", "threshold", "temperature", "seed", "max_tokens", "structured"},
@@ -22,6 +23,15 @@ def model_spec(study: Study, model: str) -> dict[str, object]:
         source.pop("path", None)  # a path is circumstance; the weights' digest is added by the services
         source.pop("markov", None)
     return {**data, "source": source}
+
+
+def speaker_identity(study: Study, speaker: str) -> dict[str, object]:
+    """What makes one speaker's answers; of an API model what its server is asked for, not where the server is."""
+    row = study.speaker(speaker)
+    if isinstance(row, ApiModelRow):
+        asked = {"model", "system_prompt", "parameters", "fixed_sampling", "logprobs"}
+        return {"api": row.model_dump(mode="json", include=asked)}
+    return model_spec(study, speaker)
 
 
 def judge_identity(study: Study, judge: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from calib_assets.study.annotations import AnnotationProblem, read_annotations
-from calib_assets.study.answers import AnswerProblem, answers_of
+from calib_assets.study.answers import AnswerProblem, answers_of, collapse_answers
 from calib_assets.study.document import Study
 from calib_assets.study.errors import Problem, StudyError
 from calib_assets.study.external import ExternalProblem, read_external
@@ -54,9 +54,14 @@ def load_study(path: str | Path) -> Study:
     study = study.model_copy(update={"tasks": tuple(_anchor_task(row, path) for row in study.tasks)})
     study = study.model_copy(update={"prompt_sets": tuple(_anchor(row, "file", path) for row in study.prompt_sets)})
     study = study.model_copy(update={"external": tuple(_anchor(row, "file", path) for row in study.external)})
+    study = study.model_copy(update={"collapse": tuple(_anchor(row, "answers_file", path) for row in study.collapse)})
+    study = study.model_copy(update={"coding": tuple(_anchor(row, "problems", path) for row in study.coding)})
     if study.annotations is not None:
         study = study.model_copy(update={"annotations": _anchor(study.annotations, "file", path)})
-    checks = (_answer_problems, _prompt_problems, _rollout_problems, _annotation_problems, _external_problems)
+    checks = (
+        *(_answer_problems, _prompt_problems, _rollout_problems, _annotation_problems, _external_problems),
+        _coding_problems,
+    )
     problems = [problem for check in checks for problem in check(study, lines)]
     if problems:
         raise StudyError(str(path), problems)
@@ -65,13 +70,22 @@ def load_study(path: str | Path) -> Study:
 
 def _answer_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
     problems = []
-    for index, task in enumerate(study.tasks):
-        try:
-            answers_of(task)
-        except AnswerProblem as error:
-            place = ("tasks", index, error.field)
-            field = f"tasks[{index}] ({task.name}).{error.field}"
-            problems.append(Problem(field, error.value, error.message, error.remedy, _line(lines, place)))
+    for rows, read in (("tasks", answers_of), ("collapse", collapse_answers)):
+        for index, row in enumerate(getattr(study, rows)):
+            try:
+                read(row)
+            except AnswerProblem as error:
+                field, line = f"{rows}[{index}] ({row.name}).{error.field}", _line(lines, (rows, index, error.field))
+                problems.append(Problem(field, error.value, error.message, error.remedy, line))
+    return problems
+
+
+def _coding_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
+    problems = []
+    for index, row in enumerate(study.coding):
+        if not Path(row.problems).is_file():
+            field, line = f"coding[{index}] ({row.name}).problems", _line(lines, ("coding", index, "problems"))
+            problems.append(Problem(field, Path(row.problems).name, "no such file", "name a JSONL of problems", line))
     return problems
 
 

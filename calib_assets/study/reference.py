@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from calib_assets.study import document, judging, models, rollouts, sweeps, tasks
+from calib_assets.study import coding, document, judging, models, rollouts, speaking, sweeps, tasks
 
 ROWS = (
     document.Study,
@@ -38,6 +38,11 @@ ROWS = (
     rollouts.SemanticEntropy,
     rollouts.Regression,
     rollouts.ExternalData,
+    speaking.ApiModelRow,
+    speaking.CollapseRow,
+    speaking.History,
+    coding.CodingRow,
+    coding.CodeLimits,
     judging.JudgeRow,
     judging.JudgePrice,
     judging.JudgeBudget,

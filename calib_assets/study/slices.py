@@ -11,12 +11,16 @@ from calib_assets.decoding import RULES
 from calib_assets.study.annotations import annotations_digest, read_annotations
 from calib_assets.study.answers import answers_of
 from calib_assets.study.canopy_slices import CANOPY_SLICES
+from calib_assets.study.case_slices import CASE_SLICES
 from calib_assets.study.document import Study
 from calib_assets.study.identities import judge_identity, model_spec
 from calib_assets.study.prompts import prompts_source
+from calib_assets.study.speaking import API_CIRCUMSTANCE
 from calib_assets.study.tasks import ListTask
 
 Slice = dict[str, object]
+# Fields that hold paths.
+FILE_FIELDS = frozenset({"path", "markov", "answers_file", "file", "problems"})
 
 
 def task_spec(study: Study, task: str) -> Slice:
@@ -134,13 +138,18 @@ def catalogue_spec(study: Study) -> Slice:
 def report_spec(study: Study) -> Slice:
     """The document, since the report prints it; of files only their names, since folders are circumstance."""
     circumstance = {"endpoint", "concurrency", "timeout_s", "max_attempts", "price_per_million", "budget"}
-    return _file_names(study.model_dump(mode="json", exclude={"storage": True, "judges": {"__all__": circumstance}}))
+    out = {
+        "storage": True,
+        "judges": {"__all__": circumstance},
+        "api_models": {"__all__": set(API_CIRCUMSTANCE)},
+    }
+    return _file_names(study.model_dump(mode="json", exclude=out))
 
 
 def _file_names(value: object) -> object:
     if isinstance(value, dict):
         return {
-            key: Path(item).name if key in {"path", "markov", "answers_file", "file"} and item else _file_names(item)
+            key: Path(item).name if key in FILE_FIELDS and item else _file_names(item)
             for key, item in value.items()
         }
     return [_file_names(item) for item in value] if isinstance(value, list) else value
@@ -171,5 +180,6 @@ SLICES: dict[str, tuple[tuple[str, ...], Callable[..., Slice]]] = {
     "catalogue_spec": ((), catalogue_spec),
     "report_spec": ((), report_spec),
     **CANOPY_SLICES,
+    **CASE_SLICES,
 }
 """Name of each spec asset -> (its axes, the function that cuts its slice)."""

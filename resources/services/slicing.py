@@ -25,7 +25,7 @@ def slicer_of(root: Path) -> Callable[[Study, str, Cell], dict]:
 
     def cut(study: Study, spec: str, cell: Cell) -> dict:
         data = SLICES[spec][1](study, *cell)
-        if spec == "model_spec":
+        if spec == "model_spec" or (spec == "speaker_spec" and "api" not in data):
             data["weights"] = content_digest(source_of(study.model(*cell)), root / CACHE_FOLDER)
         if spec in JUDGED:
             for judge in data.get("judges", ()):

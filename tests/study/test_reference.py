@@ -3,7 +3,7 @@
 import inspect
 from pathlib import Path
 
-from calib_assets.study import document, judging, models, sweeps, tasks
+from calib_assets.study import coding, document, judging, models, rollouts, speaking, sweeps, tasks
 from calib_assets.study.reference import ROWS, reference
 from calib_assets.study.rows import Row
 
@@ -14,7 +14,7 @@ def test_page_is_current():
 
 
 def test_every_row_is_covered():
-    modules = (document, judging, models, sweeps, tasks)
+    modules = (coding, document, judging, models, rollouts, speaking, sweeps, tasks)
     found = [row for module in modules for _, row in inspect.getmembers(module, inspect.isclass)]
     rows = {row for row in found if issubclass(row, Row)}
     assert rows - set(ROWS) == {Row, tasks.ExactTask}
