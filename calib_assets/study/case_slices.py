@@ -3,7 +3,7 @@
 from calib_assets.study.answers import collapse_answers
 from calib_assets.study.document import Study
 from calib_assets.study.identities import speaker_identity
-from resources.artifacts.atomic import file_sha256
+from calib_assets.study.problem_sets import checks_source, questions_source
 
 Slice = dict[str, object]
 
@@ -33,10 +33,10 @@ def collapse_answers_spec(study: Study, collapse: str) -> Slice:
 
 
 def coding_spec(study: Study, coding: str) -> Slice:
-    """Problems by the content of their file, and how programs are sampled."""
+    """What is asked, and how programs are sampled."""
     row = study.coding_row(coding)
-    data = row.model_dump(mode="json", exclude={"name", "problems", "limits", "samples", "max_problems"})
-    return {**data, "problems": file_sha256(row.problems)}
+    fields = {"temperature", "top_p", "top_k", "max_new_tokens", "seed", "extraction", "ends_with"}
+    return {**row.model_dump(mode="json", include=fields), "questions": questions_source(row)}
 
 
 def coding_count_spec(study: Study, coding: str) -> Slice:
@@ -44,9 +44,20 @@ def coding_count_spec(study: Study, coding: str) -> Slice:
     return study.coding_row(coding).model_dump(mode="json", include={"samples", "max_problems"})
 
 
+def coding_tests_spec(study: Study, coding: str) -> Slice:
+    """The tests, by their content."""
+    return {"tests": checks_source(study.coding_row(coding))}
+
+
 def coding_limits_spec(study: Study, coding: str) -> Slice:
     """What a program may use while its tests run: a program that needs more fails."""
-    return study.coding_row(coding).limits.model_dump(mode="json")
+    row = study.coding_row(coding)
+    return {**row.limits.model_dump(mode="json"), "max_missing_share": row.max_missing_share}
+
+
+def coding_scoring_spec(study: Study, coding: str) -> Slice:
+    """At which k pass@k is reported."""
+    return study.coding_row(coding).model_dump(mode="json", include={"ks"})
 
 
 def speakers_spec(study: Study) -> Slice:
@@ -64,6 +75,8 @@ CASE_SLICES = {
     "collapse_answers_spec": (("collapse",), collapse_answers_spec),
     "coding_spec": (("coding",), coding_spec),
     "coding_count_spec": (("coding",), coding_count_spec),
+    "coding_tests_spec": (("coding",), coding_tests_spec),
     "coding_limits_spec": (("coding",), coding_limits_spec),
+    "coding_scoring_spec": (("coding",), coding_scoring_spec),
     "speakers_spec": ((), speakers_spec),
 }

@@ -12,6 +12,8 @@ from calib_assets.study.answers import AnswerProblem, answers_of, collapse_answe
 from calib_assets.study.document import Study
 from calib_assets.study.errors import Problem, StudyError
 from calib_assets.study.external import ExternalProblem, read_external
+from calib_assets.study.problem_sets import problems_of
+from calib_assets.study.problems import ProblemError
 from calib_assets.study.prompts import PromptProblem, prompt_count, prompts_of
 
 DEFAULT_STUDY = "studies/demo.yaml"
@@ -55,7 +57,7 @@ def load_study(path: str | Path) -> Study:
     study = study.model_copy(update={"prompt_sets": tuple(_anchor(row, "file", path) for row in study.prompt_sets)})
     study = study.model_copy(update={"external": tuple(_anchor(row, "file", path) for row in study.external)})
     study = study.model_copy(update={"collapse": tuple(_anchor(row, "answers_file", path) for row in study.collapse)})
-    study = study.model_copy(update={"coding": tuple(_anchor(row, "problems", path) for row in study.coding)})
+    study = study.model_copy(update={"coding": tuple(_anchor_coding(row, path) for row in study.coding)})
     if study.annotations is not None:
         study = study.model_copy(update={"annotations": _anchor(study.annotations, "file", path)})
     checks = (
@@ -83,9 +85,18 @@ def _answer_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
 def _coding_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
     problems = []
     for index, row in enumerate(study.coding):
-        if not Path(row.problems).is_file():
-            field, line = f"coding[{index}] ({row.name}).problems", _line(lines, ("coding", index, "problems"))
-            problems.append(Problem(field, Path(row.problems).name, "no such file", "name a JSONL of problems", line))
+        try:
+            if row.problems is not None:
+                problems_of(row)
+            else:  # gigabytes: read by the asset
+                for file in row.livecodebench.files or ():
+                    if not Path(file).is_file():
+                        raise ProblemError(Path(file).name, None, "no such file", "name a file of LiveCodeBench")
+        except ProblemError as error:
+            name = "problems" if row.problems is not None else "livecodebench"
+            field, line = f"coding[{index}] ({row.name}).{name}", _line(lines, ("coding", index, name))
+            message = f"{error.where}: {error.message}"
+            problems.append(Problem(field, error.value, message, error.remedy, line))
     return problems
 
 
@@ -161,6 +172,14 @@ def _anchor_model(row, path: Path):
 
 def _anchor_task(row, path: Path):
     return _anchor(row, "answers_file", path)
+
+
+def _anchor_coding(row, path: Path):
+    bench = row.livecodebench
+    if bench is not None and bench.files is not None:
+        files = tuple(str((path.parent / file).resolve()) for file in bench.files)
+        row = row.model_copy(update={"livecodebench": bench.model_copy(update={"files": files})})
+    return _anchor(row, "problems", path)
 
 
 def _anchor(row, field: str, path: Path):

@@ -43,6 +43,7 @@ ROWS = (
     speaking.History,
     coding.CodingRow,
     coding.CodeLimits,
+    coding.LiveCodeBench,
     judging.JudgeRow,
     judging.JudgePrice,
     judging.JudgeBudget,

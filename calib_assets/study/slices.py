@@ -20,7 +20,7 @@ from calib_assets.study.tasks import ListTask
 
 Slice = dict[str, object]
 # Fields that hold paths.
-FILE_FIELDS = frozenset({"path", "markov", "answers_file", "file", "problems"})
+FILE_FIELDS = frozenset({"path", "markov", "answers_file", "file", "files", "problems"})
 
 
 def task_spec(study: Study, task: str) -> Slice:
@@ -148,11 +148,14 @@ def report_spec(study: Study) -> Slice:
 
 def _file_names(value: object) -> object:
     if isinstance(value, dict):
-        return {
-            key: Path(item).name if key in FILE_FIELDS and item else _file_names(item)
-            for key, item in value.items()
-        }
+        return {key: _file_name(item) if key in FILE_FIELDS else _file_names(item) for key, item in value.items()}
     return [_file_names(item) for item in value] if isinstance(value, list) else value
+
+
+def _file_name(value: object) -> object:
+    if isinstance(value, list):
+        return [_file_name(item) for item in value]
+    return Path(value).name if value else value
 
 
 def rules_in_use(study: Study) -> list[type]:

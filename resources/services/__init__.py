@@ -8,6 +8,7 @@ from resources.services.deployment import STORE_VARIABLE, StoreService, StudySer
 from resources.services.embedders import Embedders
 from resources.services.judges import ENDPOINT_VARIABLE, Judges
 from resources.services.language_models import CACHE_FOLDER, LanguageModels, settings_of, source_of
+from resources.services.problem_sets import ProblemSets
 from resources.services.prompt_sets import PromptSets
 from resources.services.slicing import slicer_of
 
@@ -18,6 +19,7 @@ __all__ = [
     "Embedders",
     "Judges",
     "LanguageModels",
+    "ProblemSets",
     "PromptSets",
     "StoreService",
     "StudyService",
@@ -35,4 +37,5 @@ def tools_of(models: LanguageModels) -> dict[str, object]:
         "judges": Judges(models),
         "embedders": Embedders(models.device),
         "prompt_sets": PromptSets(),
+        "problem_sets": ProblemSets(),
     }

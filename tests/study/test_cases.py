@@ -8,7 +8,9 @@ from calib_assets.study import StudyError, load_study
 from calib_assets.study.case_slices import (
     coding_count_spec,
     coding_limits_spec,
+    coding_scoring_spec,
     coding_spec,
+    coding_tests_spec,
     collapse_answers_spec,
     collapse_count_spec,
     collapse_spec,
@@ -40,7 +42,8 @@ def document():
 
 @pytest.fixture
 def load(tmp_path):
-    (tmp_path / "problems.jsonl").write_text("{}\n")
+    line = '{"id": "a", "prompt": "p", "tests": [{"stdin": "", "expected": ""}]}'
+    (tmp_path / "problems.jsonl").write_text(line + "\n")
     (tmp_path / "cities.txt").write_text("Paris\nOslo\n")
 
     def write_and_load(document):
@@ -116,11 +119,25 @@ def test_slices_hold_one_thing_each(load, document):
 
 
 def test_coding_slices(load, document, tmp_path):
-    study = load(document)
-    before = [spec(study, "small") for spec in (coding_spec, coding_count_spec, coding_limits_spec)]
-    (tmp_path / "problems.jsonl").write_text('{"id": 1}\n')
-    after = [spec(study, "small") for spec in (coding_spec, coding_count_spec, coding_limits_spec)]
-    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True, True]
+    cuts = (coding_spec, coding_count_spec, coding_tests_spec, coding_limits_spec, coding_scoring_spec)
+
+    def slices(**changes):
+        study = load(document | {"coding": [document["coding"][0] | changes]})
+        return [spec(study, "small") for spec in cuts]
+
+    def changed(after):
+        return [cut.__name__ for cut, one, other in zip(cuts, before, after, strict=True) if one != other]
+
+    before = slices()
+    assert changed(slices(temperature=0.5)) == changed(slices(ends_with="answer")) == ["coding_spec"]
+    assert changed(slices(samples=20)) == changed(slices(max_problems=1)) == ["coding_count_spec"]
+    assert changed(slices(limits={"cpu_seconds": 9})) == ["coding_limits_spec"]
+    assert changed(slices(ks=[1])) == ["coding_scoring_spec"]
+    path = tmp_path / "problems.jsonl"
+    path.write_text(path.read_text().replace('"expected": ""', '"expected": "1"'))
+    assert changed(slices()) == ["coding_tests_spec"]
+    path.write_text(path.read_text().replace('"prompt": "p"', '"prompt": "q"'))
+    assert changed(slices()) == ["coding_spec", "coding_tests_spec"]
 
 
 def test_cells_of_one_speaker_stand_together(load, document):
@@ -147,8 +164,13 @@ def test_cells_of_one_speaker_stand_together(load, document):
         ({"collapse": [{"name": "c", "prompt": "p", "answers": ["a", "a"]}]}, r"listed twice"),
         ({"collapse": [{"name": "c", "prompt": "p", "answers": ["a"], "answers_file": "cities.txt"}]}, "not both"),
         ({"collapse": [{"name": "c", "prompt": "p", "answers_file": "no.txt"}]}, r"answers_file: No such file"),
-        ({"coding": [{"name": "c", "problems": "no.jsonl"}]}, r"coding\[0\] \(c\).problems: no such file"),
-        ({"coding": [{"name": "c", "problems": "problems.jsonl", "language": "perl"}]}, r"language.*'python'"),
+        ({"coding": [{"name": "c", "problems": "no.jsonl"}]}, r"coding\[0\] \(c\).problems: no.jsonl: the file cannot be read"),
+        ({"coding": [{"name": "c", "problems": "problems.jsonl", "extraction": "perl"}]}, r"extraction.*'first_fence'"),
+        ({"coding": [{"name": "c"}]}, "`problems` or `livecodebench`"),
+        ({"coding": [{"name": "c", "livecodebench": {}}]}, "branches move"),
+        ({"coding": [{"name": "c", "livecodebench": {"files": ["no.jsonl"]}}]}, "no.jsonl: no such file"),
+        ({"coding": [{"name": "c", "livecodebench": {"files": ["a"], "release": "v9"}}]}, "no release 'v9'"),
+        ({"coding": [{"name": "c", "livecodebench": {"files": ["a"], "first_date": "May"}}]}, "'May' is no date"),
     ],
 )
 def test_mistakes_are_named(load, document, change, said):
