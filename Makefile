@@ -4,6 +4,8 @@ VENV ?= .venv
 STUDY ?= studies/demo.yaml
 PORT ?= 3000
 BIN := $(VENV)/bin
+# Test files run side by side, one process for each core; numerical libraries keep to one thread in each.
+PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY ?= $(STUDY)
 
@@ -27,13 +29,13 @@ status: setup  ## what is stale, why, and the model work it needs; runs nothing
 	$(BIN)/calib-assets status || true
 
 test: setup browser  ## the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-pure: setup  ## only the rooms that need neither models nor Dagster
 	$(BIN)/python -m pytest tests/decoding tests/metrics tests/stats tests/study tests/staleness tests/figures calib_assets
 
 test-all: setup browser  ## the tests and the slow studies
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'slow or not slow'
 
 ui: setup  ## Dagster's UI on the same data
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)

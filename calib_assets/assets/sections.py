@@ -43,7 +43,5 @@ def provenance(run: Run, asset: str, cell: tuple[str, ...] | None = None) -> Pro
         fingerprint=manifest.fingerprint,
         data_version=manifest.data_version,
         code_version=digest(manifest.inputs["code"]),
-        run_id=manifest.run_id,
-        produced_at=manifest.produced_at,
         libraries=manifest.libraries,
     )

@@ -40,14 +40,14 @@ def slug(*parts: str) -> str:
 class Provenance:
     """One artifact behind some numbers of the report; the fields are those of its manifest.
 
+    Its run and time are left to the manifest (and the UI): the same inputs make the same page, byte for byte.
+
     Attributes:
         asset: Asset key, such as ``decoding_sweep``.
         partition: Partition key, or None for an asset without partitions.
         fingerprint: Hash of everything that the artifact was computed from.
         data_version: Hash of its content.
         code_version: Hash of the code that computed it.
-        run_id: Dagster run that wrote it.
-        produced_at: ISO 8601 time of writing.
         libraries: Versions of libraries that can change its numbers.
     """
 
@@ -56,15 +56,13 @@ class Provenance:
     fingerprint: str
     data_version: str
     code_version: str
-    run_id: str
-    produced_at: str
     libraries: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def id(self) -> str:
         """Short id that figures and tables refer to; it depends on asset and partition only.
 
-        >>> Provenance("a", "m|t", *"fdcrp").id == Provenance("a", "m|t", *"12345").id
+        >>> Provenance("a", "m|t", *"fdc").id == Provenance("a", "m|t", *"123").id
         True
         """
         return "p" + hashlib.sha256(f"{self.asset}\x1f{self.partition}".encode()).hexdigest()[:8]

@@ -26,8 +26,6 @@ def manifest(asset: str, partition: str) -> Provenance:
         digest("fingerprint"),
         digest("data"),
         digest("code"),
-        "run-1",
-        "2026-10-04T01:20:33Z",
         {"numpy": "2.4.6", "polars": "2.1.0"},
     )
 

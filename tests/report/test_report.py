@@ -155,8 +155,6 @@ def test_every_figure_and_table_names_its_sources_in_the_provenance_table(page, 
         record.fingerprint[:12],
         record.data_version[:12],
         record.code_version[:12],
-        "run-1",
-        "2026-10-04T01:20:33Z",
         "numpy 2.4.6, polars 2.1.0",
     ]
 
@@ -317,7 +315,7 @@ def test_unknown_or_contradicting_provenance_and_repeated_ids_are_refused(study)
     with pytest.raises(ValueError, match="more than once in the report: t"):
         build_report([ReportSection("s", "S", (table(), table()))], [], "", "R")
     one = study.manifest("a", "p")
-    other = Provenance("a", "p", "different", *"abcd")
+    other = Provenance("a", "p", "different", *"ab")
     with pytest.raises(ValueError, match="two different manifests"):
         build_report([], [one, other], "", "R")
     build_report([], [one, study.manifest("a", "p")], "", "R")
