@@ -4,16 +4,19 @@ Dagster shows the same identity that the planner uses: data versions, code versi
 no return annotation and returns a result without a value, because only then does Dagster skip the IO manager.
 """
 
-import base64
+import inspect
 import logging
 
 import dagster as dg
 
+from calib_assets.assets import appearance
+from calib_assets.assets.materialization import metadata_of
 from calib_assets.assets.partitions import PARTITIONS, cell_of
 from calib_assets.staleness.code_version import code_version
 from calib_assets.staleness.graph import Graph, Node
 from calib_assets.staleness.identity import Context, spec_version
-from calib_assets.staleness.run import PREVIEW, materialize
+from calib_assets.staleness.run import materialize
+from calib_assets.study.slices import SLICES
 from resources.services import LanguageModels, StoreService, StudyService, slicer_of, tools_of
 
 # Besides the run's own log: the command line shows this logger.
@@ -36,11 +39,14 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         partitions_def=PARTITIONS[node.axes],
         deps=list(node.deps),
         group_name=node.group,
-        description=node.description,
+        description=appearance.description(node),
+        metadata=appearance.definition_metadata(node),
+        kinds=appearance.kinds(node),
+        tags=appearance.tags(node),
+        owners=appearance.owners(),
         code_version=version,
         pool=node.pool,
         io_manager_key="store_io",
-        kinds={"polars"} if node.work is None else {"torch"},
     )
     def asset(
         context: dg.AssetExecutionContext,
@@ -49,8 +55,9 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         language_models: LanguageModels,
     ):
         cell = cell_of(context.partition_key if context.has_partition_key else None)
+        view = context_for(graph, study, store, language_models)
         outcome = materialize(
-            context_for(graph, study, store, language_models),
+            view,
             node.key,
             cell,
             log=lambda line: (context.log.info(line), PROGRESS.info(line)),
@@ -61,7 +68,7 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         context.log.info(f"{node.key}: {outcome.status}, fingerprint {manifest.fingerprint}")
         return dg.MaterializeResult(
             data_version=dg.DataVersion(manifest.data_version),
-            metadata=_metadata(outcome, store),
+            metadata=metadata_of(outcome, view),
             tags={CACHE_TAG: outcome.status, FINGERPRINT_TAG: manifest.fingerprint},
         )
 
@@ -76,7 +83,9 @@ def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:
         name=name,
         partitions_def=PARTITIONS[axes],
         group_name="specs",
-        description=f"Slice of the study file; its data version is the hash of what {name} says.",
+        description=f"{inspect.getdoc(SLICES[name][1])}\n\nA slice of the study file; its data version is the hash of it. "
+        "Fields: `docs/study-file.md`.",
+        tags={"dagster/kind/yaml": ""},
     )
     def spec(context, study: StudyService, store: StoreService, language_models: LanguageModels):
         view = context_for(graph, study, store, language_models)
@@ -86,25 +95,3 @@ def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:
         return dg.DataVersionsByPartition({"|".join(cell): version for cell, version in versions.items()})
 
     return spec
-
-
-def _metadata(outcome, store: StoreService) -> dict[str, object]:
-    manifest = outcome.manifest
-    folder = store.open().folder(manifest.asset, manifest.cell, manifest.fingerprint)
-    entries: dict[str, object] = {
-        "cache": outcome.status,
-        "fingerprint": manifest.fingerprint,
-        "produced at": manifest.produced_at,
-        "produced by run": manifest.run_id or "outside Dagster",
-        "seconds": manifest.seconds,
-        "folder": dg.MetadataValue.path(str(folder)),
-        "bytes": sum(entry["bytes"] for entry in manifest.files.values()),
-    }
-    entries |= {name: value for name, value in manifest.numbers.items() if value is not None}
-    rows = [value for name, value in manifest.numbers.items() if name == f"{manifest.asset} rows"]
-    if rows:
-        entries["dagster/row_count"] = rows[0]
-    if PREVIEW in manifest.files:
-        encoded = base64.b64encode((folder / PREVIEW).read_bytes()).decode()
-        entries["figure"] = dg.MetadataValue.md(f"![{manifest.asset}](data:image/png;base64,{encoded})")
-    return entries

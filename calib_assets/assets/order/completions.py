@@ -137,7 +137,8 @@ NODE = Node(
     deps=("model_spec", "completion_spec", "prefixes", "sweep_tree"),
     body=completions,
     group="order",
-    description="Greedy completion of every leaf of a sweep tree, with the whole response that the judges read.",
+    description="Greedy completion of every leaf of a sweep tree, with the whole response that the judges read "
+    "(Paper A §4.1).",
     dispatches=model_code,
     libraries=GENERATION_LIBRARIES,
     work=expected_work,
