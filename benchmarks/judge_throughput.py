@@ -24,8 +24,9 @@ from pathlib import Path
 
 import httpx2
 
+from resources.endpoints.endpoint import Endpoint
 from resources.judges import Item, LlmJudge, LlmJudgeSettings, VerdictStore
-from resources.judges.endpoint import Endpoint
+from resources.judges.rubric_form import RubricForm
 from resources.language_models import ModelSource
 from resources.language_models.conversion import prepare_model
 
@@ -72,8 +73,8 @@ def wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 30
 async def load(settings: LlmJudgeSettings, texts: list[Item]) -> float:
     """Seconds that the bare generator takes for the judge's own requests."""
     endpoint = Endpoint(settings, None)
-    schema = None if settings.structured == "text" else settings.rubric_text.schema
-    bodies = [endpoint.request(settings.rubric_text.messages(item, schema is not None), schema) for item in texts]
+    form = RubricForm(settings)
+    bodies = [endpoint.request(form.call(item, settings.structured != "text")) for item in texts]
     await endpoint.close()
     queue = [json.dumps(body).encode() for body in bodies]
     limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)

@@ -17,7 +17,7 @@ from calib_assets.staleness.store import ResultError
 from calib_assets.study import StudyError, load_study, study_path
 from calib_assets.study.external import read_external
 from calib_assets.study.prompts import prompt_count, prompts_digest, prompts_of
-from resources.judges.errors import JudgeError
+from resources.endpoints.errors import ServerError
 from resources.language_models.errors import ModelError
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["CALIB_STORE"] = options.store
     try:
         return options.command(options)
-    except (StudyError, ModelError, JudgeError, ResultError) as error:
+    except (StudyError, ModelError, ServerError, ResultError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 from calib_assets.staleness.graph import Cell
 from calib_assets.study import Study
 from calib_assets.study.models import MarkovSource, NgramSource
+from calib_assets.study.speaking import ApiModelRow
 from resources.embedders import HashedNgrams, SentenceEncoder
 from resources.judges import LlmJudge, LocalJudge, VerifierJudge
 from resources.language_models import MarkovModel, TransformersModel
+from resources.speakers import ApiSpeaker, LocalSpeaker
+from resources.speakers.question_form import QuestionForm
 
 # Distributions whose version changes what a model says, and how a text is embedded.
 GENERATION_LIBRARIES = ("tokenizers", "torch", "transformers")
@@ -21,6 +24,14 @@ ENCODER_LIBRARIES = ("sentence-transformers", *GENERATION_LIBRARIES)
 def model_code(study: Study, cell: Cell) -> list[object]:
     """The class of the model of a cell, which is its first axis."""
     return [MarkovModel if isinstance(study.model(cell[0]).source, MarkovSource) else TransformersModel]
+
+
+def speaker_code(study: Study, cell: Cell) -> list[object]:
+    """The classes behind the speaker of a cell, which is its last axis."""
+    row = study.speaker(cell[-1])
+    if isinstance(row, ApiModelRow):
+        return [ApiSpeaker, QuestionForm]
+    return [LocalSpeaker, *model_code(study, (row.name,))]
 
 
 def judge_code(kinds: Iterable[str]) -> list[object]:

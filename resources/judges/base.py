@@ -1,13 +1,12 @@
 """The interface of a judge."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from resources.endpoints.form import Progress
 from resources.judges.items import Item, Pair
 from resources.judges.verdicts import PairVerdict, Verdict
-
-Progress = Callable[[int, int], None]  # (distinct items that have a verdict or have failed, distinct items)
 
 
 class Judge(ABC):

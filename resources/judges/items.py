@@ -1,22 +1,12 @@
 """What a judge is given: a response to a prompt, or two responses to one prompt."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from resources.endpoints.digests import digest_of
 
 Of = Literal["response", "pair"]  # what a judge, by its rubric, judges
-
-
-def digest_of(value: Any) -> str:
-    """Hex SHA-256 of a JSON value, its keys sorted.
-
-    >>> digest_of({"b": 1, "a": None}) == digest_of({"a": None, "b": 1})
-    True
-    """
-    text = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

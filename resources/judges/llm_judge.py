@@ -1,21 +1,19 @@
 """A judge behind any OpenAI-compatible endpoint."""
 
-import asyncio
 import os
-import threading
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
+from resources.endpoints.errors import BudgetReached
+from resources.endpoints.retries import RetryPolicy
+from resources.endpoints.store import Ledger
 from resources.judges.base import Progress
-from resources.judges.errors import BudgetReached, SettingsError
 from resources.judges.items import Judged, Pair
-from resources.judges.retries import RetryPolicy
+from resources.judges.rubric_form import RubricForm
 from resources.judges.rubric_judge import RubricJudge
 from resources.judges.settings import LlmJudgeSettings
-from resources.judges.store import Ledger, VerdictStore
+from resources.judges.store import VerdictStore
 from resources.judges.verdicts import AnyVerdict
-
-_Result = TypeVar("_Result")
 
 
 class LlmJudge(RubricJudge):
@@ -27,7 +25,7 @@ class LlmJudge(RubricJudge):
       answering;
     - SettingsError: the key's environment variable is not set (and calls are needed);
     - BudgetReached: a hard limit; every answer is stored and a rerun goes on;
-    - VerdictStoreError: the store cannot be read or written.
+    - ReplyStoreError: the store cannot be read or written.
 
     Args:
         settings: The judge's row.
@@ -66,44 +64,12 @@ class LlmJudge(RubricJudge):
         return self.verdicts.ledger(self.identity())
 
     def _judge_missing(self, work: Mapping[str, Judged], done: int, progress: Progress | None) -> dict[str, AnyVerdict]:
-        from resources.judges.session import Session  # imports the client, which nobody else needs
+        from resources.endpoints.session import Session, run_to_end  # imports the client, which nobody else needs
 
-        arguments = (self.settings, self.verdicts, work, self._api_key(), self._retries, progress, done)
+        form, key = RubricForm(self.settings), self.settings.api_key(self._environment)
+        arguments = (self.settings, form, self.verdicts, work, key, self._retries, progress, done)
         try:
-            return _run(lambda: Session(*arguments).run())
+            return run_to_end(lambda: Session(*arguments).run())
         except BudgetReached as reached:
             judged = done + len(self.verdicts.get(list(work), self.rubric.verdict))
-            raise BudgetReached(self.name, judged, done + len(work), reached.limit, reached.spent) from None
-
-    def _api_key(self) -> str | None:
-        name = self.settings.api_key_env
-        if name is None:
-            return None
-        key = self._environment.get(name, "").strip()
-        if not key:
-            where = f"judge {self.name!r}, field api_key_env"
-            raise SettingsError(where, f"environment variable {name} is not set", f"export {name}=… and run again")
-        return key
-
-
-def _run(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
-    """Run a coroutine to its end, also where this thread's event loop is running already (a notebook)."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    outcome: list[_Result] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(asyncio.run(work()))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="judge")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return outcome[0]
+            raise BudgetReached(self.settings.who, judged, done + len(work), reached.limit, reached.spent) from None

@@ -67,7 +67,7 @@ class LocalJudge(RubricJudge):
         return {"kind": "local", "model": self.model.identity(), "rubric": rubric, **how}
 
     def _judge_missing(self, work: Mapping[str, Judged], done: int, progress: Progress | None) -> dict[str, AnyVerdict]:
-        judge, todo, total = self.verdicts.judge_key(self.identity()), list(work), done + len(work)
+        judge, todo, total = self.verdicts.who(self.identity()), list(work), done + len(work)
         failed: dict[str, AnyVerdict] = {}
         for start in range(0, len(todo), _ITEMS_AT_ONCE):
             part = todo[start : start + _ITEMS_AT_ONCE]

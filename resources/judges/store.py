@@ -1,121 +1,51 @@
-"""Verdicts and paid replies in one SQLite file: kept by what was judged, counted by who judged.
+"""Verdicts of all judges of a store, kept by what was judged (see :mod:`resources.endpoints.store`)."""
 
-Append-only: a reply or a verdict that is stored is never changed. Everything that one answer brings (its raw text,
-its tokens, the verdict, the end of the claim) is one transaction, so a killed process loses only the calls in flight.
-The file needs a local disk (WAL); processes and threads may share it.
-"""
+from collections.abc import Mapping
 
-import sqlite3
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
-from typing import TypeVar
+from resources.endpoints.digests import digest_of
+from resources.endpoints.store import ReplyStore
+from resources.judges.verdicts import FINAL, PairVerdict, Verdict
 
-from resources.judges.claims import Budget, Claim, is_alive
-from resources.judges.database import Database
-from resources.judges.items import digest_of
-from resources.judges.verdicts import FINAL, AnyVerdict, PairVerdict, Verdict
-
-_SCHEMA = """
+_VERDICTS = """
 CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, judge TEXT NOT NULL, item TEXT NOT NULL,
   status TEXT NOT NULL, grammar INTEGER, semantic INTEGER, overall INTEGER, reason TEXT NOT NULL, raw TEXT NOT NULL,
   detail TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL)
   WITHOUT ROWID;
+"""
+_PAIR_VERDICTS = """
 CREATE TABLE IF NOT EXISTS pair_verdicts (key TEXT PRIMARY KEY, judge TEXT NOT NULL, item TEXT NOT NULL,
   status TEXT NOT NULL, similar INTEGER, reason TEXT NOT NULL, raw TEXT NOT NULL, detail TEXT NOT NULL,
   prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS replies (id INTEGER PRIMARY KEY, key TEXT NOT NULL, judge TEXT NOT NULL, at REAL NOT NULL,
-  outcome TEXT NOT NULL, raw TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-  cost REAL NOT NULL, measured INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS replies_of_key ON replies (key);
-CREATE TABLE IF NOT EXISTS spent (judge TEXT PRIMARY KEY, calls INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
-  completion_tokens INTEGER NOT NULL, cost REAL NOT NULL, assumed_tokens INTEGER NOT NULL, assumed_cost REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, judge TEXT NOT NULL, owner TEXT NOT NULL,
-  until REAL NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS claims_of_judge ON claims (judge);
 """
-_TABLES = {Verdict: "verdicts", PairVerdict: "pair_verdicts"}
-_COLUMNS = {of: ", ".join(field.name for field in fields(of)) for of in _TABLES}
-_KEYS_AT_ONCE = 500
-_Kind = TypeVar("_Kind", Verdict, PairVerdict)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """One answer of a server that was, or may have been, paid for.
-
-    Attributes:
-        outcome: What became of it, in a few words.
-        raw: Body of the answer, less keys; empty if none arrived.
-        measured: The counts are the server's; otherwise they are the largest that the call could have cost, since
-            an answer that was lost or says nothing of tokens may have been billed.
-    """
-
-    outcome: str
-    raw: str
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float = 0.0
-    measured: bool = True
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """What a judge has spent on a store. Hard limits count measured and assumed amounts.
-
-    Attributes:
-        calls: Replies that were, or may have been, paid for.
-        assumed_tokens: Of replies without counts: at most so many.
-    """
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
-    assumed_tokens: int = 0
-    assumed_cost: float = 0.0
-
-    @property
-    def tokens(self) -> int:
-        """Tokens that count against the limit."""
-        return self.prompt_tokens + self.completion_tokens + self.assumed_tokens
-
-    def __str__(self) -> str:
-        assumed = f", and at most {self.assumed_tokens:,} in lost replies" if self.assumed_tokens else ""
-        money = f", cost {self.cost + self.assumed_cost:.4f}" if self.cost or self.assumed_cost else ""
-        return f"{self.prompt_tokens + self.completion_tokens:,} tokens in {self.calls:,} calls{assumed}{money}"
-
-
-class VerdictStore:
-    """Verdicts of all judges of a store.
+class VerdictStore(ReplyStore):
+    """Verdicts and paid replies of all judges of a store.
 
     Args:
         path: Folder, made if missing; it holds ``verdicts.sqlite`` and the owners' lock files.
 
     Raises:
-        VerdictStoreError: The file is no database, or cannot be read or written (on first use).
+        ReplyStoreError: The file is no database, or cannot be read or written (on first use).
 
     >>> import tempfile
+    >>> from resources.endpoints.store import Reply
     >>> store = VerdictStore(tempfile.mkdtemp())
-    >>> judge, key = store.judge_key({"model": "m"}), store.key({"model": "m"}, "prompt", "response")
+    >>> judge, key = store.who({"model": "m"}), store.key({"model": "m"}, "prompt", "response")
     >>> store.claim(key, judge)
     <Claim.TAKEN: 'taken'>
     >>> store.settle(key, judge, Verdict("ok", 100, 100, 99), Reply("ok", "{}", 200, 30), item="0123")
     >>> store.claim(key, judge), store.get([key])[key].overall, store.ledger({"model": "m"}).tokens
-    (<Claim.JUDGED: 'judged'>, 99, 230)
+    (<Claim.SETTLED: 'settled'>, 99, 230)
     >>> store.close()
     """
 
-    def __init__(self, path: str | Path):
-        self._database = Database(Path(path), _SCHEMA)
+    name = "verdicts"
+    tables = {Verdict: ("verdicts", _VERDICTS), PairVerdict: ("pair_verdicts", _PAIR_VERDICTS)}
+    final = FINAL
 
-    # -- names ----------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def judge_key(identity: Mapping) -> str:
-        """Digest of a judge's identity, which holds its rubric's version."""
-        return digest_of(dict(identity))[:32]
+    def get(self, keys, of=Verdict):
+        return super().get(keys, of)
 
     @staticmethod
     def key(identity: Mapping, prompt: str, response: str, truncated: bool | None = None) -> str:
@@ -131,155 +61,3 @@ class VerdictStore:
     def pair_key(identity: Mapping, prompt: str, first: str, second: str) -> str:
         """What a pair's verdict is kept by; no pair has the key of an item, nor that of its other order."""
         return digest_of([dict(identity), "pair", prompt, first, second])
-
-    # -- verdicts -------------------------------------------------------------------------------------------
-
-    def get(self, keys: Sequence[str], of: type[_Kind] = Verdict) -> dict[str, _Kind]:
-        """Stored verdicts of one class, of those keys that have one."""
-        found, keys = {}, list(keys)
-        with self._database.transaction(write=False) as db:
-            for start in range(0, len(keys), _KEYS_AT_ONCE):
-                part = keys[start : start + _KEYS_AT_ONCE]
-                places = ",".join("?" * len(part))
-                rows = db.execute(f"SELECT key, {_COLUMNS[of]} FROM {_TABLES[of]} WHERE key IN ({places})", part)
-                found.update((key, of(*values)) for key, *values in rows)
-        return found
-
-    def settle(self, key: str, judge: str, verdict: AnyVerdict, reply: Reply | None = None, *, item: str) -> None:
-        """Store a final verdict with the reply that it was read from, and end the claim, all at once.
-
-        A verdict that is already there stays: the first one stored is the verdict.
-
-        Args:
-            key: See :meth:`key`.
-            judge: See :meth:`judge_key`.
-            reply: None where nothing was paid.
-            item: Digest of the item or the pair, for people who read the file.
-
-        Raises:
-            ValueError: For a status that is not final.
-        """
-        if verdict.status not in FINAL:
-            raise ValueError(f"status {verdict.status!r} is not final ({', '.join(FINAL)}); it is never stored")
-        with self._database.transaction() as db:
-            if reply is not None:
-                self._append(db, key, judge, reply)
-            values = (key, judge, item, *astuple(verdict))
-            places = ",".join("?" * len(values))
-            table, columns = _TABLES[type(verdict)], _COLUMNS[type(verdict)]
-            db.execute(f"INSERT OR IGNORE INTO {table} (key, judge, item, {columns}) VALUES ({places})", values)
-            db.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, self._database.owner))
-
-    # -- paid replies ---------------------------------------------------------------------------------------
-
-    def record(self, key: str, judge: str, reply: Reply) -> None:
-        """Store a paid reply that gave no verdict; the claim goes on, its reservation is used up."""
-        with self._database.transaction() as db:
-            self._append(db, key, judge, reply)
-            db.execute(
-                "UPDATE claims SET tokens = 0, cost = 0 WHERE key = ? AND owner = ?", (key, self._database.owner)
-            )
-
-    def replies(self, key: str) -> list[Reply]:
-        """Every paid reply of an item, oldest first."""
-        columns = "outcome, raw, prompt_tokens, completion_tokens, cost, measured"
-        with self._database.transaction(write=False) as db:
-            rows = db.execute(f"SELECT {columns} FROM replies WHERE key = ? ORDER BY id", (key,)).fetchall()
-        return [Reply(*row[:-1], measured=bool(row[-1])) for row in rows]
-
-    def ledger(self, identity: Mapping) -> Ledger:
-        """What a judge has spent on this store, in all runs."""
-        with self._database.transaction(write=False) as db:
-            return self._ledger(db, self.judge_key(identity))
-
-    @staticmethod
-    def _append(db: sqlite3.Connection, key: str, judge: str, reply: Reply) -> None:
-        values = (key, judge, time.time(), *astuple(reply))
-        db.execute(
-            "INSERT INTO replies (key, judge, at, outcome, raw, prompt_tokens, completion_tokens, cost, measured) "
-            "VALUES (?,?,?,?,?,?,?,?,?)",
-            values,
-        )
-        if reply.measured:
-            added = (reply.prompt_tokens, reply.completion_tokens, reply.cost, 0, 0.0)
-        else:
-            added = (0, 0, 0.0, reply.prompt_tokens + reply.completion_tokens, reply.cost)
-        db.execute("INSERT OR IGNORE INTO spent VALUES (?,0,0,0,0,0,0)", (judge,))
-        db.execute(
-            "UPDATE spent SET calls = calls + 1, prompt_tokens = prompt_tokens + ?, completion_tokens = "
-            "completion_tokens + ?, cost = cost + ?, assumed_tokens = assumed_tokens + ?, assumed_cost = "
-            "assumed_cost + ? WHERE judge = ?",
-            (*added, judge),
-        )
-
-    @staticmethod
-    def _ledger(db: sqlite3.Connection, judge: str) -> Ledger:
-        columns = "calls, prompt_tokens, completion_tokens, cost, assumed_tokens, assumed_cost"
-        row = db.execute(f"SELECT {columns} FROM spent WHERE judge = ?", (judge,)).fetchone()
-        return Ledger(*row) if row else Ledger()
-
-    # -- claims ---------------------------------------------------------------------------------------------
-
-    def claim(
-        self,
-        key: str,
-        judge: str,
-        tokens: int = 0,
-        cost: float = 0.0,
-        *,
-        budget: Budget | None = None,
-        lifetime_s: float = 120.0,
-        renew: bool = False,
-    ) -> Claim:
-        """Ask to make one call for an item; also before each further call for it.
-
-        Args:
-            tokens: The most that the call can use.
-            cost: The most that it can cost.
-            budget: The judge's limits, over all that was spent and is in flight in any process.
-            lifetime_s: After so long the claim ends by itself.
-            renew: The caller already holds this item.
-
-        Returns:
-            TAKEN to go ahead (the amounts are reserved), or why not. A claim that is refused a renewal is kept.
-        """
-        budget, now = budget or Budget(), time.time()
-        with self._database.transaction() as db:
-            tables = _TABLES.values()
-            if any(db.execute(f"SELECT 1 FROM {table} WHERE key = ?", (key,)).fetchone() for table in tables):
-                return Claim.JUDGED
-            holder = db.execute("SELECT owner, until FROM claims WHERE key = ?", (key,)).fetchone()
-            if holder and not (renew and holder[0] == self._database.owner) and self._holds(*holder, now):
-                return Claim.BUSY
-            ledger = self._ledger(db, judge)
-            if budget.reached(ledger.tokens + tokens, ledger.cost + ledger.assumed_cost + cost):
-                return Claim.EXHAUSTED
-            others = "SELECT owner, until, tokens, cost FROM claims WHERE judge = ? AND key != ? AND tokens > 0"
-            flying = [] if budget == Budget() else db.execute(others, (judge, key)).fetchall()
-            alive = {owner: self._holds(owner, now, now) for owner in {row[0] for row in flying}}
-            held = [row for row in flying if alive[row[0]] and row[1] > now]
-            used = ledger.tokens + tokens + sum(row[2] for row in held)
-            if budget.reached(used, ledger.cost + ledger.assumed_cost + cost + sum(row[3] for row in held)):
-                return Claim.WAIT
-            values = (key, judge, self._database.owner, now + lifetime_s, tokens, cost)
-            db.execute("INSERT OR REPLACE INTO claims VALUES (?,?,?,?,?,?)", values)
-        return Claim.TAKEN
-
-    def release(self, keys: Sequence[str]) -> None:
-        """Give up claims of this store object."""
-        with self._database.transaction() as db:
-            owner = self._database.owner
-            db.executemany("DELETE FROM claims WHERE key = ? AND owner = ?", [(key, owner) for key in keys])
-
-    def _holds(self, owner: str, until: float, now: float) -> bool:
-        return until >= now and (owner == self._database.owner or is_alive(self._database.owners, owner))
-
-    def close(self) -> None:
-        """Close the file; the next use opens it again."""
-        self._database.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Literal
 
 from resources.judges.base import Judge, Progress
-from resources.judges.errors import SettingsError
+from resources.endpoints.errors import SettingsError
 from resources.judges.items import Item, Pair
 from resources.judges.verdicts import PairVerdict, Verdict
 

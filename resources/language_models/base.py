@@ -82,12 +82,16 @@ class Tokenization(ABC):
         """Ids that end an answer: EOS and end of turn, ascending."""
 
     @abstractmethod
-    def context(self, prompt: str, completion: str | None = None) -> Context:
+    def context(
+        self, prompt: str, completion: str | None = None, history: Sequence[tuple[str, str]] = ()
+    ) -> Context:
         """The context of a task.
 
         Args:
             prompt: What a chat model is asked.
             completion: The completion-style text for a base model; defaults to ``prompt``.
+            history: What was said before, oldest first: (message, answer) of a chat model; (text that was continued,
+                its continuation) of a base model, each on a line of its own.
         """
 
     @abstractmethod
@@ -156,6 +160,15 @@ class Tokenization(ABC):
 
     def _named(self, ids: Sequence[int]) -> str:
         return "[" + ", ".join(f"{token} {self.token_text(token)!r}" for token in ids) + "]"
+
+
+def lines_before(history: Sequence[tuple[str, str]], answer_prefix: str = "") -> str:
+    """A history as a base model reads it: each text with its continuation on a line of its own.
+
+    >>> lines_before([("A city:", " Oslo"), ("A city:", " Lima")])
+    'A city: Oslo\\nA city: Lima\\n'
+    """
+    return "".join(f"{said}{answer_prefix}{answer}\n" for said, answer in history)
 
 
 class LanguageModel(ABC):

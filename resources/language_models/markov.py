@@ -24,6 +24,7 @@ from resources.language_models.base import (
     Progress,
     Request,
     Tokenization,
+    lines_before,
 )
 from resources.language_models.continuation import Batch, check_requests, decode, roll_out
 from resources.language_models.errors import CorruptFileError, SourceError, TokenizationError
@@ -132,8 +133,10 @@ class MarkovTokenization(Tokenization):
             at += len(piece)
         return ids
 
-    def context(self, prompt: str, completion: str | None = None) -> Context:
-        text = prompt if completion is None else completion
+    def context(
+        self, prompt: str, completion: str | None = None, history: Sequence[tuple[str, str]] = ()
+    ) -> Context:
+        text = lines_before(history) + (prompt if completion is None else completion)
         return Context(text, tuple(self.encode(text)))
 
     def _encode_after(self, context: Context, text: str) -> list[int]:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from resources.language_models.base import Context, Tokenization
+from resources.language_models.base import Context, Tokenization, lines_before
 from resources.language_models.chat import render_chat
 from resources.language_models.errors import CorruptFileError, SourceError
 from resources.language_models.spec import ModelSettings
@@ -132,18 +133,24 @@ class TokenizerView(Tokenization):
             **options,
         )
 
-    def render(self, prompt: str, completion: str | None = None) -> str:
+    def render(self, prompt: str, completion: str | None = None, history: Sequence[tuple[str, str]] = ()) -> str:
         """The context as text: chat template (or the completion as it is) and the answer prefix."""
+        prefix = self.settings.answer_prefix
         if self.template is None:
-            text = prompt if completion is None else completion
+            text = lines_before(history, prefix) + (prompt if completion is None else completion)
         else:
             system = self.settings.system_prompt
             messages = [] if system is None else [{"role": "system", "content": system}]
+            for said, answer in history:
+                messages.append({"role": "user", "content": said})
+                messages.append({"role": "assistant", "content": (prefix + answer).strip()})
             text = self._render([*messages, {"role": "user", "content": prompt}])
-        return text + self.settings.answer_prefix
+        return text + prefix
 
-    def context(self, prompt: str, completion: str | None = None) -> Context:
-        text = self.render(prompt, completion)
+    def context(
+        self, prompt: str, completion: str | None = None, history: Sequence[tuple[str, str]] = ()
+    ) -> Context:
+        text = self.render(prompt, completion, history)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return Context(text, (*self._bos_before(ids), *ids))
 

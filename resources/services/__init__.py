@@ -11,6 +11,7 @@ from resources.services.language_models import CACHE_FOLDER, LanguageModels, set
 from resources.services.problem_sets import ProblemSets
 from resources.services.prompt_sets import PromptSets
 from resources.services.slicing import slicer_of
+from resources.services.speakers import Speakers
 
 __all__ = [
     "CACHE_FOLDER",
@@ -21,6 +22,7 @@ __all__ = [
     "LanguageModels",
     "ProblemSets",
     "PromptSets",
+    "Speakers",
     "StoreService",
     "StudyService",
     "settings_of",
@@ -38,4 +40,5 @@ def tools_of(models: LanguageModels) -> dict[str, object]:
         "embedders": Embedders(models.device),
         "prompt_sets": PromptSets(),
         "problem_sets": ProblemSets(),
+        "speakers": Speakers(models),
     }

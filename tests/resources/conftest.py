@@ -1,7 +1,12 @@
-"""Models for the tests: a Markov chain, tiny random transformers, and the real SmolLM2."""
+"""Models for the tests (a Markov chain, tiny random transformers, the real SmolLM2), and a server with scripted faults."""
 
 import json
+import subprocess
+import sys
+import urllib.request
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,3 +167,33 @@ def tokenizers_of_both_kinds(tmp_path_factory):
         write_tokenizer(tmp_path_factory.mktemp("tok"), make(True)) for make in (byte_level, sentencepiece)
     ]
     return [TokenizerView(directory) for directory in made]
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The process of fault_server.py: ``url``, ``key`` and ``stats(prefix)`` (what it counted for ids)."""
+    script = Path(__file__).parent / "judges" / "fault_server.py"
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    port = process.stdout.readline().strip()
+    url = f"http://127.0.0.1:{port}"
+
+    def stats(prefix: str = "") -> dict:
+        with urllib.request.urlopen(f"{url}/stats?{prefix}", timeout=10) as answer:
+            return json.load(answer)
+
+    yield SimpleNamespace(url=f"{url}/v1", stats=stats, key="sk-correct-horse-battery-staple")
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def orders(request):
+    """``orders(script, scores)``: a text that tells the server how to answer; each call makes a new id."""
+    numbers = count()
+
+    def make(script: str, scores) -> str:
+        name = f"{request.node.nodeid.rpartition('::')[2]}/{next(numbers)}".replace(" ", "")
+        return f"[[id={name} scores={','.join(map(str, scores))} script={script}]]"
+
+    return make

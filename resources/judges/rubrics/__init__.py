@@ -4,7 +4,7 @@ A rubric's version is the hash of all its text and is part of a judge's identity
 is of one response, or of a pair of responses to one prompt.
 """
 
-from resources.judges.errors import SettingsError
+from resources.endpoints.errors import SettingsError
 from resources.judges.items import Of
 from resources.judges.rubrics.base import Rubric
 from resources.judges.rubrics.layouts import PairRubric, ResponseRubric
@@ -29,7 +29,7 @@ def check_rubric(judge: str, rubric: Rubric, of: Of) -> None:
 
     >>> check_rubric("gpt", RUBRICS["validity-v1"], "pair")
     Traceback (most recent call last):
-    resources.judges.errors.SettingsError: judge 'gpt', field rubric: 'validity-v1' is for judging one response, and \
+    resources.endpoints.errors.SettingsError: judge 'gpt', field rubric: 'validity-v1' is for judging one response, and \
 the judge is asked about a pair of responses; remedy: use similarity-v1, or give this work to a judge that has it
     """
     if rubric.of != of:

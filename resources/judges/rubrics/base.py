@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import ClassVar
 
-from resources.judges.items import Judged, Of, digest_of
+from resources.endpoints.digests import digest_of
+from resources.judges.items import Judged, Of
 from resources.judges.verdicts import AnyVerdict
 
 

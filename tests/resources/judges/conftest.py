@@ -1,13 +1,6 @@
-"""A real HTTP server with scripted faults, and judges that talk to it."""
+"""Judges that talk to the real HTTP server with scripted faults."""
 
-import json
-import subprocess
-import sys
-import urllib.request
 from functools import partial
-from itertools import count
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,36 +8,6 @@ from resources.judges import Item, LlmJudge, LlmJudgeSettings, Pair, RetryPolicy
 
 FAST = RetryPolicy(base_s=0.002, cap_s=0.02)
 KEY_VARIABLE = "JUDGE_TEST_KEY"
-
-
-@pytest.fixture(scope="session")
-def server():
-    """The process of fault_server.py: ``url``, ``key`` and ``stats(prefix)`` (what it counted for ids)."""
-    script = Path(__file__).with_name("fault_server.py")
-    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    port = process.stdout.readline().strip()
-    url = f"http://127.0.0.1:{port}"
-
-    def stats(prefix: str = "") -> dict:
-        with urllib.request.urlopen(f"{url}/stats?{prefix}", timeout=10) as answer:
-            return json.load(answer)
-
-    yield SimpleNamespace(url=f"{url}/v1", stats=stats, key="sk-correct-horse-battery-staple")
-    process.kill()
-    process.wait()
-    process.stdout.close()
-
-
-@pytest.fixture
-def orders(request):
-    """``orders(script, scores)``: a text that tells the server how to answer; each call makes a new id."""
-    numbers = count()
-
-    def make(script: str, scores) -> str:
-        name = f"{request.node.nodeid.rpartition('::')[2]}/{next(numbers)}".replace(" ", "")
-        return f"[[id={name} scores={','.join(map(str, scores))} script={script}]]"
-
-    return make
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""An OpenAI-compatible server for tests, whose every answer is scripted by the text that it is asked to judge.
+"""An OpenAI-compatible server for tests, whose every answer is scripted by the text that it is asked about.
 
 Run as a process of its own: ``python fault_server.py``; it prints its port. The judged text holds
 ``[[id=ID scores=G,S,O script=STEP|STEP|…]]``: the n-th call for an id takes the n-th step, later calls the last one.
-One score instead of three makes the reply that of a rubric of pairs.
+One score instead of three makes the reply that of a rubric of pairs. The step ``say:TEXT`` answers TEXT, the step
+``city`` one of three cities by the request's seed, both with log-probabilities where these are asked for.
 What the server thinks of each id (calls, answers that were paid for) is at ``GET /stats?ID-PREFIX``.
 """
 
@@ -15,6 +16,7 @@ from email.utils import format_datetime
 
 SPEC = re.compile(r"\[\[id=(?P<id>\S+) scores=(?P<scores>[\d,]+) script=(?P<script>\S+)\]\]")
 KEY = "sk-correct-horse-battery-staple"
+CITIES = ("Paris", "Oslo", "Lima")
 LOG = defaultdict(lambda: {"calls": 0, "paid": 0, "times": [], "requests": []})
 FLYING = defaultdict(lambda: {"now": 0, "most": 0})  # by what stands before the "/" of an id
 
@@ -48,13 +50,15 @@ def content_of(step: str, scores: list[int], text: str, structured: bool) -> str
     }.get(step, json.dumps(reply))
 
 
-def body_of(step: str, content: str, n_choices: int) -> bytes:
+def body_of(step: str, content: str, n_choices: int, logprobs: bool = False) -> bytes:
     """A chat completion."""
     finish = {"cut": "length", "cutthoughts": "length", "wholecut": "length", "filter": "content_filter"}
     message = {"role": "assistant", "content": None if step == "refuse" else content}
     if step == "refuse":
         message["refusal"] = "I will not judge this."
     choice = {"index": 0, "message": message, "finish_reason": finish.get(step, "stop")}
+    if logprobs and step in ("say", "city"):
+        choice["logprobs"] = {"content": [{"token": "t", "logprob": -0.5}, {"token": "u", "logprob": -0.25}]}
     body = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice] * n_choices}
     if step != "nousage":
         body["usage"] = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
@@ -99,6 +103,8 @@ async def answer(request: dict, headers: dict) -> tuple[int, bytes, dict, str]:
             return error(422, "Unsupported fields in the request: {'response_format'}")
         case "newfield" if "max_tokens" in request:
             return error(400, "Unsupported parameter: use 'max_completion_tokens'", param="max_tokens")
+        case "nologprobs" if "logprobs" in request:
+            return error(400, "Unsupported parameter: 'logprobs'", param="logprobs")
         case "close":
             return 0, b"", {}, "close"
         case "half":
@@ -118,7 +124,10 @@ async def answer(request: dict, headers: dict) -> tuple[int, bytes, dict, str]:
     scores = [int(score) for score in spec["scores"].split(",")]
     n_choices = {"two": 2, "none": 0}.get(step, 1)
     entry["paid"] += n_choices == 1 and not (step == "empty" or (step == "emptyschema" and structured))
-    return 200, body_of(step, content_of(step, scores, text, structured), n_choices), {}, ""
+    content = content_of(step, scores, text, structured)
+    if step in ("say", "city", "nologprobs"):
+        content = value if step == "say" else CITIES[request.get("seed", 0) % 3]
+    return 200, body_of(step, content, n_choices, "logprobs" in request), {}, ""
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

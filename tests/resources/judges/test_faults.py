@@ -180,7 +180,7 @@ def test_budget_stops_cleanly_and_a_rerun_resumes(field, limit, judge, item, id_
     spent = judge(**price).ledger()
     counted = server.stats(id_of(items[0]).rpartition("/")[0])["ids"]
     paid = sum(entry["paid"] for entry in counted.values())
-    assert 100 < paid < 150 and caught.value.judged == paid == 150 - judge().pending(items)
+    assert 100 < paid < 150 and caught.value.done == paid == 150 - judge().pending(items)
     assert spent.prompt_tokens == 100 * paid and spent.completion_tokens == 20 * paid and spent.calls == paid
     assert spent.tokens <= 20_000 and spent.cost == pytest.approx(120e-6 * paid)
     # As near to the limit as the largest possible call allows; nothing is left of a reservation.

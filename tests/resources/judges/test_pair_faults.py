@@ -86,13 +86,13 @@ def test_budget_stops_cleanly_and_a_rerun_resumes(field, limit, pair_judge, pair
     spent = pair_judge(**price).ledger()
     counted = server.stats(id_of(pairs[0]).rpartition("/")[0])["ids"]
     paid = sum(entry["paid"] for entry in counted.values())
-    assert 0 < paid < 300 and caught.value.judged == paid == 300 - pair_judge().pending(pairs)
+    assert 0 < paid < 300 and caught.value.done == paid == 300 - pair_judge().pending(pairs)
     assert caught.value.total == 300 and spent.calls == paid
     assert (spent.prompt_tokens, spent.completion_tokens) == (100 * paid, 20 * paid) and spent.tokens <= 30_000
     assert spent.tokens > 30_000 - 8_000  # as near to the limit as the largest possible call allows
     with pytest.raises(BudgetReached) as again:
         pair_judge(**{field: limit}, **price).judge_pairs(pairs)  # nothing more is paid for; what is known counts
-    assert (again.value.judged, again.value.total) == (paid, 300) and pair_judge(**price).ledger() == spent
+    assert (again.value.done, again.value.total) == (paid, 300) and pair_judge(**price).ledger() == spent
     assert all(v.status == "ok" for v in pair_judge(**{field: 10 * limit}, **price).judge_pairs(pairs))
     counted = server.stats(id_of(pairs[0]).rpartition("/")[0])["ids"]
     assert [entry["paid"] for entry in counted.values()] == [1] * 300

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.endpoints.digests import digest_of
+from resources.endpoints.reply import read_body
 from resources.judges import (
     RUBRICS,
     Claim,
@@ -31,8 +33,7 @@ from resources.judges import (
     parse_reply,
     suspicions,
 )
-from resources.judges.items import digest_of
-from resources.judges.reply import read_body, verdict_of
+from resources.judges.reply import verdict_of
 from resources.judges.rubrics.base import boundary
 from resources.language_models import MarkovChain, MarkovModel
 
@@ -56,7 +57,7 @@ def test_items_keep_their_digests_rubric_messages_and_keys(tmp_path):
     chain = MarkovChain(("a", "b"), ((0.5, 0.5), (0.5, 0.5)), (0.5, 0.5), end=())
     settings = LlmJudgeSettings("gpt", "some-model", "http://127.0.0.1:8000/v1", seed=3)
     with VerdictStore(tmp_path) as store:
-        assert store.judge_key(settings.identity()) == "d7caf773764084eef49149ab1a06e819"
+        assert store.who(settings.identity()) == "d7caf773764084eef49149ab1a06e819"
         keys = [LlmJudge(settings, store).key(one) for one in (item, cut)]
         keys += [LocalJudge("l", lambda: MarkovModel(chain), store).key(one) for one in (item, cut)]
     assert [key[:16] for key in keys] == [
@@ -89,7 +90,7 @@ def test_everything_of_a_pairs_verdict_comes_back_and_the_first_stays(tmp_path):
             assert a.claim(key, "judge") is Claim.TAKEN
             a.settle(key, "judge", verdict, item="i")
             b.settle(key, "judge", PairVerdict("ok", 1), item="i")
-            assert b.claim(key, "judge") is Claim.JUDGED
+            assert b.claim(key, "judge") is Claim.SETTLED
         assert b.get([*stored, "k9"], PairVerdict) == stored and b.get(list(stored)) == {}
         with pytest.raises(ValueError, match="not final"):
             a.settle("k9", "judge", PairVerdict("failed"), item="i")

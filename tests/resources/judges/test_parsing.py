@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resources.endpoints.reply import read_body
 from resources.judges import (
     RUBRICS,
     Item,
@@ -18,7 +19,7 @@ from resources.judges import (
     parse_reply,
     suspicions,
 )
-from resources.judges.reply import read_body, verdict_of
+from resources.judges.reply import verdict_of
 from resources.judges.rubrics.base import boundary
 
 GOOD = {"reason": "Fine.", "grammar": 100, "semantic": 99, "overall": 98}

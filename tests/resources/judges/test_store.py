@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from resources.judges import Budget, Claim, Reply, Verdict, VerdictStore, VerdictStoreError
+from resources.judges import Budget, Claim, Reply, ReplyStoreError, Verdict, VerdictStore
 
 OK = Verdict("ok", 100, 99, 98, "reason", "raw", "detail", 10, 5, 0.25)
 JUDGE = "judge"
@@ -101,10 +101,10 @@ def test_the_first_verdict_stays_and_every_reply_is_kept(two):
 def test_ledger_is_the_sum_of_replies(tmp_path):
     identity = {"model": "m"}
     with VerdictStore(tmp_path) as store:
-        judge = store.judge_key(identity)
+        judge = store.who(identity)
         store.record("a", judge, Reply("ok", "", 10, 5, 0.5))
         store.record("b", judge, Reply("lost", "", 100, 50, 1.0, measured=False))
-        store.record("c", store.judge_key({"model": "other"}), Reply("ok", "", 7, 7, 7.0))
+        store.record("c", store.who({"model": "other"}), Reply("ok", "", 7, 7, 7.0))
         ledger = store.ledger(identity)
     assert (ledger.calls, ledger.prompt_tokens, ledger.completion_tokens, ledger.cost) == (2, 10, 5, 0.5)
     assert (ledger.assumed_tokens, ledger.assumed_cost, ledger.tokens) == (150, 1.0, 165)
@@ -131,7 +131,7 @@ def test_claims_exclude_each_other_until_they_end(two):
     a.close()
     assert b.claim("k", JUDGE) is Claim.TAKEN  # a is gone
     b.settle("k", JUDGE, OK, item="i")
-    assert a.claim("k", JUDGE) is Claim.JUDGED
+    assert a.claim("k", JUDGE) is Claim.SETTLED
 
 
 def test_budget_counts_what_is_spent_and_what_is_in_flight(two):
@@ -174,7 +174,7 @@ def test_a_forked_child_opens_the_file_anew(tmp_path):
 
 def test_damaged_file_names_itself_and_the_remedy(tmp_path):
     (tmp_path / "verdicts.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(VerdictStoreError, match=r"verdicts\.sqlite.*move a damaged"):
+    with pytest.raises(ReplyStoreError, match=r"verdicts\.sqlite.*move a damaged"):
         VerdictStore(tmp_path).get(["k"])
 
 
@@ -182,7 +182,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path):
     with VerdictStore(tmp_path) as store:
         with store._database.transaction() as db:
             db.execute("CREATE TRIGGER full BEFORE INSERT ON verdicts BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
-        with pytest.raises(VerdictStoreError, match="disk is full"):
+        with pytest.raises(ReplyStoreError, match="disk is full"):
             store.settle("k", JUDGE, OK, Reply("ok", "raw", 1, 1), item="i")
         assert store.replies("k") == []
         with sqlite3.connect(store._database.file) as db:

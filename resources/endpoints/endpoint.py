@@ -7,9 +7,10 @@ from typing import Any, Literal
 import httpx2
 import openai
 
-from resources.judges.errors import EndpointError
-from resources.judges.reply import Answer, Unusable, read_body
-from resources.judges.settings import LlmJudgeSettings
+from resources.endpoints.errors import EndpointError
+from resources.endpoints.form import Call
+from resources.endpoints.reply import Answer, Unusable, read_body
+from resources.endpoints.settings import EndpointSettings
 
 _CONNECT_S = 10.0
 _MARGIN_TOKENS = 256  # a chat template's own words
@@ -50,13 +51,14 @@ class Endpoint:
     """A client of one server; open it inside the event loop that uses it.
 
     Args:
-        settings: The judge's row.
+        settings: The server's.
         key: The API key; None sends none. It is removed from everything that comes back.
     """
 
-    def __init__(self, settings: LlmJudgeSettings, key: str | None):
+    def __init__(self, settings: EndpointSettings, key: str | None):
         self._settings, self._key = settings, key
         self._limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+        self._unknown: set[str] = set()  # optional fields that the server does not take
         self._answered = False
         # No environment variable of another service may speak to this endpoint.
         headers = {}
@@ -74,37 +76,30 @@ class Endpoint:
             http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, limits=limits),
         )
 
-    def request(self, messages: list[dict[str, str]], schema: dict | None) -> dict[str, Any]:
-        """Fields of a request, with a JSON schema or in plain text."""
-        settings = self._settings
-        fields = {"model": settings.model, "messages": messages, self._limit_field: settings.max_tokens}
-        if settings.temperature is not None:
-            fields["temperature"] = settings.temperature
-        if settings.seed is not None:
-            fields["seed"] = settings.seed
-        if schema is not None:
-            form = {"name": "verdict", "strict": True, "schema": schema}
+    def request(self, call: Call) -> dict[str, Any]:
+        """Fields of a request, as this server wants them."""
+        fields = {"model": self._settings.model, "messages": call.messages, self._limit_field: call.max_tokens}
+        fields |= {name: value for name, value in call.fields.items() if name not in self._unknown}
+        if call.schema is not None:
+            form = {"name": "verdict", "strict": True, "schema": call.schema}
             fields["response_format"] = {"type": "json_schema", "json_schema": form}
         return fields
 
-    def most_tokens(self, messages: list[dict[str, str]], schema: dict | None) -> tuple[int, int]:
+    @staticmethod
+    def most_tokens(call: Call) -> tuple[int, int]:
         """The most (prompt, completion) tokens that a call can use: a token holds at least one byte."""
-        text = json.dumps([messages, schema], ensure_ascii=False)
-        return len(text.encode(errors="replace")) + _MARGIN_TOKENS, self._settings.max_tokens
+        text = json.dumps([call.messages, call.schema], ensure_ascii=False)
+        return len(text.encode(errors="replace")) + _MARGIN_TOKENS, call.max_tokens
 
-    async def call(self, messages: list[dict[str, str]], schema: dict | None) -> Answer:
+    async def call(self, call: Call) -> Answer:
         """Send one request.
-
-        Args:
-            messages: Chat messages.
-            schema: JSON schema of the reply; None: plain text.
 
         Raises:
             Again: It may succeed later: 408, 409, 429, 5xx, time-outs, broken connections, malformed answers.
             Rejected: It will not: other 4xx.
             EndpointError: No call will: wrong key, unknown model, no money.
         """
-        fields = self.request(messages, schema)
+        fields = self.request(call)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 # The typed method spends more CPU on checking our fields than the rest of a call takes.
@@ -116,8 +111,8 @@ class Endpoint:
             detail = f"no answer within {self._settings.timeout_s:g} s"
             raise Again(detail, lost=not unreachable, unreachable=unreachable) from None
         except openai.APIStatusError as error:
-            if error.status_code == 400 and self._changes_limit_field(fields, error):
-                return await self.call(messages, schema)
+            if error.status_code in (400, 422) and self._adapts(fields, error):
+                return await self.call(call)
             raise self._status(error) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__
@@ -130,17 +125,20 @@ class Endpoint:
         except Unusable as unusable:
             raise Again(unusable.detail, lost=not unusable.measured, answer=unusable) from None
 
-    def _changes_limit_field(self, fields: dict, error: openai.APIStatusError) -> bool:
-        """Newer models know the limit only as max_completion_tokens, and say so."""
-        if "max_tokens" not in fields or not (error.param == "max_tokens" or "max_completion_tokens" in str(error)):
-            return False
-        self._limit_field = "max_completion_tokens"
-        return True
+    def _adapts(self, fields: dict, error: openai.APIStatusError) -> bool:
+        """Whether another request would do: the limit under its newer name, or without log-probabilities."""
+        if "max_tokens" in fields and (error.param == "max_tokens" or "max_completion_tokens" in str(error)):
+            self._limit_field = "max_completion_tokens"
+            return True
+        if "logprobs" in fields and (error.param == "logprobs" or "logprobs" in str(error)):
+            self._unknown.add("logprobs")
+            return True
+        return False
 
     def _status(self, error: openai.APIStatusError) -> Exception:
         status, settings = error.status_code, self._settings
         detail = f"HTTP {status}: {self._clean(str(error.message))}"
-        where = f"judge {settings.name!r} at {settings.host}"
+        where = f"{settings.who} at {settings.host}"
         variable = settings.api_key_env
         if status == 401:
             remedy = f"put a valid key into the environment variable {variable}" if variable else "set api_key_env"

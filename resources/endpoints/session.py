@@ -1,72 +1,74 @@
-"""One run of an LLM judge over items or pairs: a queue, a few workers, retries, claims, and when to stop.
+"""One run of many calls of a server: a queue, a few workers, retries, claims, and when to stop.
 
-The first item is judged alone, so that a wrong key, model or host is told before the mass of calls is made. Then
-``concurrency`` workers take items from one queue. A verdict is stored as soon as it arrives; whatever ends the run,
+The first item is asked alone, so that a wrong key, model or host is told before the mass of calls is made. Then
+``concurrency`` workers take items from one queue. An outcome is stored as soon as it arrives; whatever ends the run,
 answers in flight are waited for and stored, unless the process is killed.
 """
 
 import asyncio
+import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 
-from resources.judges.base import Progress
-from resources.judges.claims import Budget, Claim
-from resources.judges.endpoint import Again, Endpoint, Rejected
-from resources.judges.errors import BudgetReached, EndpointError
-from resources.judges.items import Judged
-from resources.judges.reply import Answer, is_empty, verdict_of
-from resources.judges.retries import RetryPolicy
-from resources.judges.settings import LlmJudgeSettings
-from resources.judges.store import Reply, VerdictStore
-from resources.judges.verdicts import AnyVerdict
+from resources.endpoints.claims import Budget, Claim
+from resources.endpoints.endpoint import Again, Endpoint, Rejected
+from resources.endpoints.errors import BudgetReached, EndpointError
+from resources.endpoints.form import Asked, Call, Form, Outcome, Progress
+from resources.endpoints.reply import Answer, is_empty
+from resources.endpoints.retries import RetryPolicy
+from resources.endpoints.settings import EndpointSettings
+from resources.endpoints.store import Reply, ReplyStore
 
 _POLL_S = 0.05  # how often an item of another process, or a held budget, is looked at again
-_FIRST_FAILURES = 3  # failed items in a row, before any verdict, after which the endpoint counts as unusable
+_FIRST_FAILURES = 3  # failed items in a row, before any outcome, after which the endpoint counts as unusable
+_Result = TypeVar("_Result")
 
 
 class Session:
-    """Judges the items of one call.
+    """Asks about the items of one run.
 
     Args:
-        settings: The judge's row.
-        store: Where verdicts and replies go.
-        work: Verdict key -> item or pair, as the judge's rubric is of; those without a verdict.
+        settings: The server's.
+        form: What is asked, and how answers are read.
+        store: Where outcomes and replies go.
+        work: Key of an outcome -> item; those without one.
         key: The API key, if any.
         retries: Waits between attempts.
         progress: Called with (done, total).
-        done: Items of the call that had a verdict before.
+        done: Items of the run that had an outcome before.
     """
 
     def __init__(
         self,
-        settings: LlmJudgeSettings,
-        store: VerdictStore,
-        work: Mapping[str, Judged],
+        settings: EndpointSettings,
+        form: Form,
+        store: ReplyStore,
+        work: Mapping[str, Asked],
         key: str | None,
         retries: RetryPolicy,
         progress: Progress | None = None,
         done: int = 0,
     ):
-        self.settings, self.store, self.work = settings, store, work
-        self.rubric = settings.rubric_text
-        self.failed: dict[str, AnyVerdict] = {}
+        self.settings, self.form, self.store, self.work = settings, form, store, work
+        self.failed: dict[str, Outcome] = {}
         self._retries, self._key, self._progress = retries, key, progress
-        self._judge = store.judge_key(settings.identity())
+        self._who = store.who(settings.identity())
         self._budget = Budget(settings.max_tokens_total, settings.max_cost)
         self._queue, self._done, self._total = deque(work), done, done + len(work)
-        self._plain = settings.structured == "text"
+        self._plain = form.structured == "text"
         self._stop: Exception | None = None
-        self._proven = False  # a verdict has come from the endpoint
+        self._proven = False  # an outcome has come from the endpoint
         self._failures = 0  # in a row
         self._open = asyncio.Event()  # closed while a server's Retry-After is waited for
         self._pauses = 0
 
-    async def run(self) -> dict[str, AnyVerdict]:
-        """Judge everything; returns the items that failed. The others are in the store.
+    async def run(self) -> dict[str, Outcome]:
+        """Ask about everything; returns the items that failed. The others are in the store.
 
         Raises:
-            BudgetReached, EndpointError, VerdictStoreError: After all answers in flight are stored.
+            BudgetReached, EndpointError, ReplyStoreError: After all answers in flight are stored.
         """
         self._open.set()
         self._endpoint = Endpoint(self.settings, self._key)
@@ -86,30 +88,30 @@ class Session:
             await self._take_one()
 
     async def _take_one(self) -> None:
-        """Judge the next item; an exception stops all workers, each after its call in flight."""
+        """Ask about the next item; an exception stops all workers, each after its call in flight."""
         key = self._queue.popleft()
         try:
-            await self._judge_one(key)
+            await self._ask(key)
         except Exception as error:
             self._stop = self._stop or error
 
-    async def _judge_one(self, key: str) -> None:
-        item, schema = self.work[key], None if self._plain else self.rubric.schema
+    async def _ask(self, key: str) -> None:
+        item, structured = self.work[key], not self._plain
         attempt, note, held, settled = 0, "", False, False
         try:
             while not self._stop:
                 await self._open.wait()
-                messages = self.rubric.messages(item, structured=schema is not None)
-                most = self._endpoint.most_tokens(messages, schema)
+                call = self.form.call(item, structured)
+                most = self._endpoint.most_tokens(call)
                 claim = self._reserve(key, most, held)
                 if claim is not Claim.TAKEN:
                     return await self._not_now(key, claim, most)
                 held = True
                 try:
-                    answer = await self._endpoint.call(messages, schema)
+                    answer = await self._endpoint.call(call)
                 except Again as problem:
                     attempt += 1
-                    self._record_loss(key, problem, messages, schema)
+                    self._record_loss(key, problem, call)
                     if not self._proven and problem.unreachable:
                         raise self._unusable(
                             problem.detail, "correct the field endpoint, or start the server"
@@ -123,19 +125,19 @@ class Session:
                 except Rejected as problem:
                     if problem.filtered:
                         settled = True
-                        return self._settle(key, self.rubric.verdict("refused", detail=problem.detail), None)
-                    if schema is None or self.settings.structured != "auto":
+                        return self._settle(key, self.form.unanswered("refused", problem.detail), None)
+                    if not structured or self.form.structured != "auto":
                         return self._fail(key, problem.detail)
-                    schema, note = None, "format rejected"
+                    structured, note = False, "format rejected"
                     continue
                 if note == "format rejected":
                     self._plain = True
-                if schema is not None and self.settings.structured == "auto" and is_empty(answer):
-                    self.store.record(key, self._judge, self._reply(answer, "empty", messages, schema))
-                    schema, note = None, "structured reply was empty"
+                if structured and self.form.structured == "auto" and is_empty(answer):
+                    self.store.record(key, self._who, self._reply(answer, "empty", call))
+                    structured, note = False, "structured reply was empty"
                     continue
                 settled = True
-                return self._label(key, item, answer, note, messages, schema)
+                return self._read(key, item, answer, note, call)
         finally:
             if held and not settled:
                 self.store.release([key])
@@ -146,7 +148,7 @@ class Session:
         lifetime = self.settings.timeout_s + self._retries.max_retry_after_s + self._retries.cap_s
         return self.store.claim(
             key,
-            self._judge,
+            self._who,
             sum(most),
             self.settings.cost(*most),
             budget=self._budget,
@@ -155,8 +157,8 @@ class Session:
         )
 
     async def _not_now(self, key: str, claim: Claim, most: tuple[int, int]) -> None:
-        """An item that is judged, is another process's, or cannot be paid for at this moment, or at all."""
-        if claim is Claim.JUDGED:
+        """An item that has an outcome, is another process's, or cannot be paid for at this moment, or at all."""
+        if claim is Claim.SETTLED:
             return self._finished()
         self._queue.append(key)
         if claim is Claim.EXHAUSTED:
@@ -167,44 +169,44 @@ class Session:
         ledger = self.store.ledger(self.settings.identity())
         cost = ledger.cost + ledger.assumed_cost + self.settings.cost(*most)
         limit = self._budget.reached(ledger.tokens + sum(most), cost)
-        return BudgetReached(self.settings.name, 0, self._total, limit, str(ledger))
+        return BudgetReached(self.settings.who, 0, self._total, limit, str(ledger))
 
-    def _reply(self, answer: Answer, outcome: str, messages: list, schema: dict | None) -> Reply:
+    def _reply(self, answer: Answer, outcome: str, call: Call) -> Reply:
         """A paid reply; where the server does not count, the most that it can have cost."""
         counts = answer.prompt_tokens, answer.completion_tokens
-        counts = counts if answer.measured else self._endpoint.most_tokens(messages, schema)
+        counts = counts if answer.measured else self._endpoint.most_tokens(call)
         return Reply(outcome, answer.raw, *counts, self.settings.cost(*counts), answer.measured)
 
-    def _record_loss(self, key: str, problem: Again, messages: list, schema: dict | None) -> None:
+    def _record_loss(self, key: str, problem: Again, call: Call) -> None:
         if problem.answer is not None:
-            self.store.record(key, self._judge, self._reply(problem.answer, problem.detail[:80], messages, schema))
+            self.store.record(key, self._who, self._reply(problem.answer, problem.detail[:80], call))
         elif problem.lost:
-            most = self._endpoint.most_tokens(messages, schema)
+            most = self._endpoint.most_tokens(call)
             lost = Reply(problem.detail[:80], "", *most, self.settings.cost(*most), measured=False)
-            self.store.record(key, self._judge, lost)
+            self.store.record(key, self._who, lost)
 
     # -- the end of an item ---------------------------------------------------------------------------------
 
-    def _label(self, key: str, item: Judged, answer: Answer, note: str, messages: list, schema: dict | None) -> None:
-        reply = self._reply(answer, "", messages, schema)
-        verdict = verdict_of(answer, self.rubric, item, reply.cost)
-        details = "; ".join(part for part in (verdict.detail, f"plain text: {note}" if note else "") if part)
-        self._settle(key, replace(verdict, detail=details), replace(reply, outcome=verdict.status))
+    def _read(self, key: str, item: Asked, answer: Answer, note: str, call: Call) -> None:
+        reply = self._reply(answer, "", call)
+        outcome = self.form.read(answer, item, reply.cost)
+        details = "; ".join(part for part in (outcome.detail, f"plain text: {note}" if note else "") if part)
+        self._settle(key, replace(outcome, detail=details), replace(reply, outcome=outcome.status))
 
-    def _settle(self, key: str, verdict: AnyVerdict, reply: Reply | None) -> None:
-        self.store.settle(key, self._judge, verdict, reply, item=self.work[key].digest)
+    def _settle(self, key: str, outcome: Outcome, reply: Reply | None) -> None:
+        self.store.settle(key, self._who, outcome, reply, item=self.work[key].digest)
         self._proven, self._failures = True, 0
         self._finished()
 
     def _fail(self, key: str, detail: str, problem: Again | None = None) -> None:
-        """No verdict in this run. Many in a row mean that the endpoint is of no use (any more)."""
+        """No outcome in this run. Many in a row mean that the endpoint is of no use (any more)."""
         raw = problem.answer.raw if problem is not None and problem.answer is not None else ""
-        self.failed[key] = self.rubric.verdict("failed", detail=detail, raw=raw)
+        self.failed[key] = self.form.unanswered("failed", detail, raw)
         self._failures += 1
         self._finished()
         if self._failures >= (max(10, 2 * self.settings.concurrency) if self._proven else _FIRST_FAILURES):
             found = f"{self._failures} items in a row failed, the last with: {detail}"
-            raise self._unusable(found, "see to the server and run again: verdicts that arrived are stored")
+            raise self._unusable(found, "see to the server and run again: what arrived is stored")
 
     def _finished(self) -> None:
         self._done += 1
@@ -212,7 +214,7 @@ class Session:
             self._progress(self._done, self._total)
 
     def _unusable(self, found: str, remedy: str) -> EndpointError:
-        return EndpointError(f"judge {self.settings.name!r} at {self.settings.host}", found, remedy)
+        return EndpointError(f"{self.settings.who} at {self.settings.host}", found, remedy)
 
     async def _pause(self, attempt: int, retry_after: float | None) -> None:
         """Wait as the server asks (and let nobody call meanwhile), else back off."""
@@ -226,3 +228,26 @@ class Session:
             self._pauses -= 1
             if not self._pauses:
                 self._open.set()
+
+
+def run_to_end(work: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+    """Run a coroutine to its end, also where this thread's event loop is running already (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    outcome: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(asyncio.run(work()))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="session")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]

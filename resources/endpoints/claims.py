@@ -1,6 +1,6 @@
-"""Who is judging what: owners that can be seen to be alive, and claims on items with the budget that they hold.
+"""Who is asking what: owners that can be seen to be alive, and claims on items with the budget that they hold.
 
-A claim keeps two processes from paying for the same item. It ends when its verdict is stored, when its owner gives it
+A claim keeps two processes from paying for the same item. It ends when its outcome is stored, when its owner gives it
 up, when its time is over, or when its owner is dead: an owner holds a lock on a file of its own, and the kernel frees
 that lock whatever kills the process.
 """
@@ -17,16 +17,16 @@ from pathlib import Path
 class Claim(Enum):
     """Answer to a request for an item."""
 
-    TAKEN = "taken"  # yours: call the judge
-    JUDGED = "judged"  # it has a verdict
-    BUSY = "busy"  # another owner is judging it
+    TAKEN = "taken"  # yours: make the call
+    SETTLED = "settled"  # it has an outcome
+    BUSY = "busy"  # another owner is asking
     WAIT = "wait"  # the budget is held by calls in flight: ask again when they are settled
     EXHAUSTED = "exhausted"  # the budget is spent
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Hard limits on what one judge may spend on one store; None: no limit."""
+    """Hard limits on what one server's model may spend on one store; None: no limit."""
 
     tokens: int | None = None
     cost: float | None = None

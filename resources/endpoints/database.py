@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resources.judges.claims import Owner
-from resources.judges.errors import VerdictStoreError
+from resources.endpoints.claims import Owner
+from resources.endpoints.errors import ReplyStoreError
 
 _FORKED: list[sqlite3.Connection] = []  # a parent's connections, which a child must neither use nor close
 
 
 class Database:
-    """The file ``verdicts.sqlite`` of a folder, opened by its first use.
+    """A SQLite file of a folder, opened by its first use.
 
     Args:
         folder: Made if missing; its ``owners`` folder holds the lock files of those who have the file open.
+        name: Of the file, and of what it holds.
         schema: Statements that make the tables.
 
     Attributes:
@@ -25,8 +26,9 @@ class Database:
         owner: Name of this object's owner, valid inside a transaction.
     """
 
-    def __init__(self, folder: Path, schema: str):
-        self.folder, self.file, self.owners = folder, folder / "verdicts.sqlite", folder / "owners"
+    def __init__(self, folder: Path, name: str, schema: str):
+        self.folder, self.name, self.owners = folder, name, folder / "owners"
+        self.file = folder / f"{name}.sqlite"
         self._schema, self._lock = schema, threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._owner: Owner | None = None
@@ -40,7 +42,7 @@ class Database:
         """One transaction, all or nothing; writes of other processes are waited for.
 
         Raises:
-            VerdictStoreError: The file is damaged, or cannot be read or written (full disk, permissions).
+            ReplyStoreError: The file is damaged, or cannot be read or written (full disk, permissions).
         """
         with self._lock:
             try:
@@ -54,11 +56,11 @@ class Database:
                         db.execute("ROLLBACK")
                     raise
             except (sqlite3.Error, OSError) as error:
-                raise VerdictStoreError(
-                    f"verdicts {self.file}",
+                raise ReplyStoreError(
+                    f"{self.name} {self.file}",
                     f"{type(error).__name__}: {error}",
                     "free disk space and check permissions, then run again: what is stored is used; move a damaged "
-                    "file away (its verdicts are then paid anew)",
+                    "file away (what it holds is then paid anew)",
                 ) from error
 
     def _open(self) -> sqlite3.Connection:
