@@ -13,6 +13,7 @@ import polars as pl
 
 from calib_assets.staleness.graph import Work
 from calib_assets.staleness.planner import Stale
+from calib_assets.staleness.selection import Selection, SelectionError
 from calib_assets.staleness.store import ResultError
 from calib_assets.study import StudyError, load_study, study_path
 from calib_assets.study.external import read_external
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["CALIB_STORE"] = options.store
     try:
         return options.command(options)
-    except (StudyError, ModelError, ServerError, ResultError) as error:
+    except (StudyError, ModelError, ServerError, ResultError, SelectionError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     validate.set_defaults(command=_validate)
     status = commands.add_parser("status", help="what is stale, why, and the model work it needs; runs nothing")
     status.add_argument("--verify", action="store_true", help="read every stored file and compare its checksum")
+    _add_selection(status)
     status.set_defaults(command=_status)
     sheet = commands.add_parser("annotation-sheet", help="judged texts for people to score, as CSV")
     sheet.add_argument("--items", type=int, default=50, help="how many texts (default: 50)")
@@ -55,8 +57,28 @@ def _parser() -> argparse.ArgumentParser:
     refresh = commands.add_parser("refresh", help="compute what is stale, and nothing else")
     refresh.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     refresh.add_argument("--verify", action="store_true", help="also make anew what has a wrong checksum")
+    _add_selection(refresh)
     refresh.set_defaults(command=_refresh)
     return parser
+
+
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", help="only what this model of the study needs, and the comparisons")
+    command.add_argument("--study-part", help="only one study: shape, order, canopy, …; and the report")
+    command.add_argument("--no-comparisons", action="store_true", help="with the above: leave comparisons and report")
+    command.add_argument(
+        "--report-only",
+        action="store_true",
+        help="comparisons and report from the results there are, no model work; what is missing is left out and named",
+    )
+
+
+def _selection(options: argparse.Namespace, view) -> Selection:
+    if options.report_only and (options.model or options.study_part or options.no_comparisons):
+        raise SelectionError("--report-only is about the whole study; leave out the other selections, or leave it out")
+    selection = Selection(options.model, options.study_part, not options.no_comparisons, options.report_only)
+    selection.check(view.graph, view.study)
+    return selection
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -89,7 +111,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     view = _view()
-    stale = _plan(view, options.verify)
+    stale = _selection(options, view).of(_plan(view, options.verify), view.graph)
     print("\n".join(render(stale, view)))
     return 1 if stale else 0
 
@@ -97,14 +119,15 @@ def _status(options: argparse.Namespace) -> int:
 def _refresh(options: argparse.Namespace) -> int:
     started = time.monotonic()
     view = _view()
-    stale = _plan(view, options.verify)
+    selection = _selection(options, view)
+    stale = selection.of(_plan(view, options.verify), view.graph)
     print("\n".join(render(stale, view)), flush=True)
     if not stale or options.dry_run:
         print(f"nothing was run ({time.monotonic() - started:.1f} s)")
         return 0
     if options.verify:
         _drop_damaged(view, stale)
-    return _run(view, started)
+    return _run(view, selection, started)
 
 
 def _annotation_sheet(options: argparse.Namespace) -> int:
@@ -114,7 +137,7 @@ def _annotation_sheet(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(view, started: float) -> int:
+def _run(view, selection: Selection, started: float) -> int:
     # Dagster is imported here: planning needs none of it, and it takes seconds to load.
     from calib_assets.definitions import defs
     from jobs.runner import open_instance, refresh
@@ -124,7 +147,7 @@ def _run(view, started: float) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with open_instance() as instance:
-            summary = refresh(view, defs.resolve_job_def, instance, lambda line: print(line, flush=True))
+            summary = refresh(view, defs.resolve_job_def, instance, lambda line: print(line, flush=True), selection)
     print(f"{len(summary.computed)} computed in {summary.runs} runs, {time.monotonic() - started:.0f} s")
     for launch, error in summary.failed.items():
         print(f"FAILED {launch}: {error}", file=sys.stderr)
@@ -149,8 +172,8 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     total = sum(len(view.graph.cells(key, view.study)) for key in view.graph.nodes)
     if not stale:
         return [f"all {total} asset cells are up to date in {view.store.root}"]
-    lines = []
-    for (key, why), items in _groups(stale).items():
+    failed, lines = [item for item in stale if item.has_failed], []
+    for (key, why), items in _groups([item for item in stale if not item.has_failed]).items():
         cells = len(view.graph.cells(key, view.study))
         if not view.graph.axes(key):
             place = key
@@ -161,6 +184,12 @@ def render(stale: Sequence[Stale], view) -> list[str]:
             place = f"{key}[{names}{f' and {len(items) - 4} more' if len(items) > 4 else ''}]"
         lines.append(f"{place}: {why}")
     lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.root}")
+    lines += [f"FAILED {item.name} {item.failures[0].history}: {item.failures[0].summary}" for item in failed]
+    if failed:
+        lines.append(
+            f"{len(failed)} of them failed: comparisons leave them out, and what needs them waits; the sensor tries them "
+            "again when their inputs change, `calib-assets refresh` and the nightly schedule at once"
+        )
     model_work = [item for item in stale if item.work not in (None, Work(0, 0))]
     for item in model_work:
         lines.append(f"model work: {item.name}: at most {_work(item.work)}")
@@ -194,9 +223,11 @@ def _groups(stale: Sequence[Stale]) -> dict[tuple[str, str], list[Stale]]:
     groups: dict[tuple[str, str], list[Stale]] = {}
     for item in stale:
         own = [reason for reason in item.reasons if not reason.startswith(("waits for", "and for"))]
+        if item.failures:
+            own.append("behind a failure")
         if item.restorable:
             own.append("an earlier result fits, no work")
-        why = "; ".join([*own, *(["waits for what is upstream"] if item.blocked else [])])
+        why = "; ".join([*own, *(["waits for what is upstream"] if item.blocked and not item.failures else [])])
         groups.setdefault((item.key, why), []).append(item)
     return groups
 

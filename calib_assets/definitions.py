@@ -11,8 +11,7 @@ from calib_assets.assets.memo import context_for, memo_asset, spec_asset
 from calib_assets.staleness.graph import Graph
 from calib_assets.staleness.identity import Context
 from jobs.automation import build_automation
-from jobs.refresh import refresh_jobs
-from jobs.runner import refresh_everything
+from jobs.refresh import cell_jobs, refresh_jobs
 from resources.services import LanguageModels, StoreService, StudyService
 
 SERVICES = {"study", "store", "language_models"}
@@ -51,10 +50,10 @@ def build_defs(
             *(memo_asset(node, graph) for node in graph.nodes.values()),
         ]
         checks = asset_checks(graph)
-    jobs = refresh_jobs(graph)
-    everything = refresh_everything(view, SERVICES)
-    sensors, schedules = build_automation(jobs, everything, view)
-    return dg.Definitions(
+    for_cells = cell_jobs(graph)
+    for_people = refresh_jobs(graph, view, SERVICES, lambda name: definitions.resolve_job_def(name))
+    sensors, schedules = build_automation(for_cells, for_people[0], view)
+    definitions = dg.Definitions(
         assets=assets,
         asset_checks=checks,
         resources={
@@ -63,11 +62,12 @@ def build_defs(
             "language_models": language_models,
             "store_io": StoreIO(store=store),
         },
-        jobs=[*jobs, everything],
+        jobs=[*for_people, *for_cells],
         sensors=sensors,
         schedules=schedules,
         executor=dg.in_process_executor,
     )
+    return definitions
 
 
 defs = build_defs()

@@ -1,20 +1,28 @@
 """The sensor and the nightly schedule: new rows and changed slices of the study are computed without anybody asking.
 
-Both plan as the command line does. The sensor adds partitions in one tick and launches in the next, since
-a run needs its partition to exist.
+Both plan as the command line does. Partitions are added and runs requested in one tick. What has failed is left to the
+schedule and to people; a run that ended without having computed (killed, lost) is asked for again, a few times.
 """
 
-import json
 from collections.abc import Callable
 
 import dagster as dg
 
-from calib_assets.assets.partitions import DYNAMIC
-from calib_assets.staleness.graph import axis_values, cell_name
-from calib_assets.staleness.identity import Context, spec_version
+from calib_assets.staleness.fingerprint import digest
+from calib_assets.staleness.graph import cell_name
+from calib_assets.staleness.identity import Context, Snapshot
 from calib_assets.staleness.planner import plan
-from jobs.launch import Launch, launches
+from calib_assets.study import StudyError
+from jobs.launch import FINGERPRINT_TAG, Launch, launches
+from jobs.runner import partition_changes
+from resources.endpoints.errors import ServerError
+from resources.language_models.errors import ModelError
 
+INTERVAL_SECONDS = 10
+NIGHTLY = "0 2 * * *"
+QUEUED = 100  # unfinished runs, at the most: the rest of a large study is asked for as these end
+ATTEMPTS = 4  # runs of one state that end without a result and without a failure
+VERSION_TAG = "dagster/data_version"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -24,58 +32,94 @@ UNFINISHED = [
 ]
 
 
-def due(view: Context, instance: dg.DagsterInstance) -> list[Launch]:
-    """Launches that are ready and whose cell has no unfinished run."""
-    busy = {
-        (run.job_name, run.tags.get("dagster/partition"))
-        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+def due(view: Context, instance: dg.DagsterInstance) -> list[tuple[Launch, str]]:
+    """(launch, run key) of what is ready, has no unfinished run, and may still end otherwise than the last time."""
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    busy = {(run.job_name, run.tags.get("dagster/partition")) for run in unfinished}
+    ready = [
+        launch
+        for launch in launches(plan(view), view.graph)
+        if (launch.job, launch.partition_key) not in busy
+    ]
+    wanted = []
+    for launch in ready:
+        if len(unfinished) + len(wanted) >= QUEUED:
+            break
+        number = _attempt(launch, instance)
+        if number is not None:
+            wanted.append((launch, f"{launch.run_key}/{number}"))
+    return wanted
+
+
+def _attempt(launch: Launch, instance: dg.DagsterInstance) -> int | None:
+    """How often runs of this state were lost; None where another makes no sense: cancelled, or lost too often.
+
+    A failure of a body changes the state (its cell is left out), so what is counted here are runs that never got so
+    far: killed processes, machines that went away.
+    """
+    runs = instance.get_runs(dg.RunsFilter(tags={FINGERPRINT_TAG: launch.state}), limit=ATTEMPTS + 1)
+    statuses = [run.status for run in runs if run.job_name == launch.job]
+    if dg.DagsterRunStatus.CANCELED in statuses[:1]:
+        return None
+    lost = statuses.count(dg.DagsterRunStatus.FAILURE)
+    return lost if lost < ATTEMPTS else None
+
+
+def observations(view: Context, instance: dg.DagsterInstance, cursor: str | None) -> tuple[list, str]:
+    """One observation for each spec slice that changed since the last one, and the new cursor.
+
+    The cursor is one hash of all slices; which of them changed is asked of Dagster's own records, and only then.
+    """
+    snapshot = Snapshot(view)
+    versions = {
+        spec: {cell_name(cell): snapshot.slice_version(spec, cell) for cell in snapshot.cells(spec)}
+        for spec in view.graph.specs
     }
-    ready = launches(plan(view), view.graph, view.study)
-    return [launch for launch in ready if (launch.job, launch.partition_key) not in busy]
+    now = digest(versions)
+    if cursor == now:
+        return [], now
+    events = []
+    for spec, by_cell in versions.items():
+        seen = _observed(instance, spec, [*by_cell])
+        events += [
+            dg.AssetObservation(spec, partition=name or None, tags={VERSION_TAG: version})
+            for name, version in by_cell.items()
+            if seen.get(name) != version
+        ]
+    return events, now
 
 
-def missing_partitions(view: Context, instance: dg.DagsterInstance) -> list:
-    """Requests that add the study's rows to Dagster's partitions, where they are missing."""
-    requests, values = [], axis_values(view.study)
-    for definition in DYNAMIC:
-        have = set(instance.get_dynamic_partitions(definition.name))
-        new = [key for key in values[definition.name] if key not in have]
-        if new:
-            requests.append(definition.build_add_request(new))
-    return requests
+def _observed(instance: dg.DagsterInstance, spec: str, names: list[str]) -> dict[str, str | None]:
+    """Cell name -> data version that was last reported for it."""
+    key = dg.AssetKey(spec)
+    if names == [""]:
+        records = instance.fetch_observations(key, limit=1).records
+        return {"": records[0].asset_observation.tags.get(VERSION_TAG)} if records else {}
+    found = instance.event_log_storage.get_latest_tags_by_partition(
+        key, dg.DagsterEventType.ASSET_OBSERVATION, [VERSION_TAG], names
+    )
+    return {name: tags.get(VERSION_TAG) for name, tags in found.items()}
 
 
-def observations(view: Context, cursor: str | None) -> tuple[list[dg.AssetObservation], str]:
-    """One observation for each spec slice that changed since the cursor, and the new cursor."""
-    seen, now, events = json.loads(cursor or "{}"), {}, []
-    for spec in view.graph.specs:
-        for cell in view.graph.cells(spec, view.study):
-            name, version = f"{spec}|{cell_name(cell)}", spec_version(view, spec, cell)
-            now[name] = version
-            if seen.get(name) != version:
-                tags = {"dagster/data_version": version}
-                events.append(dg.AssetObservation(spec, partition=cell_name(cell) or None, tags=tags))
-    return events, json.dumps(now)
-
-
-def run_request(launch: Launch) -> dg.RunRequest:
+def run_request(launch: Launch, run_key: str, study: str) -> dg.RunRequest:
     """A launch as Dagster wants it."""
     return dg.RunRequest(
-        run_key=launch.run_key,
+        run_key=run_key,
         job_name=launch.job,
         partition_key=launch.partition_key,
         asset_selection=[dg.AssetKey(key) for key in launch.assets],
-        tags={"calib/why": "stale", "calib/assets": str(len(launch.assets))},
+        tags=launch.tags(study),
     )
 
 
-def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tuple[list, list]:
+def build_automation(jobs: list, everything, view: Callable[..., Context], cron: str = NIGHTLY) -> tuple[list, list]:
     """The sensor over the refresh jobs of single cells, the schedule over the job that refreshes everything.
 
     Args:
         jobs: One refresh job for each kind of cell.
         everything: The job that brings the whole study up to date.
         view: Makes the planner's view from the services of the deployment.
+        cron: When the schedule ticks.
 
     Returns:
         (sensors, schedules)
@@ -85,26 +129,35 @@ def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tu
     @dg.sensor(
         name="refresh_stale",
         jobs=jobs,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
         required_resource_keys=services,
-        description="Adds new rows, reports changed slices, launches what is stale.",
+        description="Adds and removes rows, reports changed slices, launches what is stale.",
     )
     def refresh_stale(context: dg.SensorEvaluationContext):
-        now = view(**{name: getattr(context.resources, name) for name in services})
-        new = missing_partitions(now, context.instance)
-        if new:
-            return dg.SensorResult(dynamic_partitions_requests=new, cursor=context.cursor)
-        events, cursor = observations(now, context.cursor)
-        requests = [run_request(launch) for launch in due(now, context.instance)]
-        return dg.SensorResult(run_requests=requests, asset_events=events, cursor=cursor)
+        try:
+            now = view(**{name: getattr(context.resources, name) for name in services})
+            events, cursor = observations(now, context.instance, context.cursor)
+            wanted = due(now, context.instance)
+        except (StudyError, ModelError, ServerError) as error:
+            # A file that somebody is editing: nothing is removed or launched on its word, and the next tick looks again.
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+        changes = partition_changes(now, context.instance)
+        return dg.SensorResult(
+            run_requests=[run_request(launch, run_key, now.study.name) for launch, run_key in wanted],
+            asset_events=events,
+            dynamic_partitions_requests=[
+                *(definition.build_add_request(new) for definition, new, _ in changes if new),
+                *(definition.build_delete_request(gone) for definition, _, gone in changes if gone),
+            ],
+            cursor=cursor,
+        )
 
     nightly = dg.ScheduleDefinition(
         name="refresh_nightly",
         job=everything,
-        cron_schedule="0 2 * * *",
+        cron_schedule=cron,
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Brings the whole study up to date once a night, so that a missed or failed cell gets another "
-        "chance.",
+        description="Brings the whole study up to date once a night; what failed gets another chance.",
     )
     return [refresh_stale], [nightly]

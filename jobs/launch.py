@@ -10,25 +10,20 @@ from dataclasses import dataclass
 
 from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import Cell, Graph, cell_name
+from calib_assets.staleness.identity import Pair
 from calib_assets.staleness.planner import Stale
-from calib_assets.study import Study
 
-JOB_OF_AXES = {
-    ("model", "task"): "refresh_model_task",
-    ("model",): "refresh_model",
-    ("task",): "refresh_task",
-    ("model", "sweep"): "refresh_model_sweep",
-    ("sweep",): "refresh_sweep",
-    ("model", "rollout"): "refresh_model_rollout",
-    ("rollout",): "refresh_rollout",
-    ("external",): "refresh_external",
-    ("collapse", "speaker"): "refresh_collapse_speaker",
-    ("collapse",): "refresh_collapse",
-    ("coding", "speaker"): "refresh_coding_speaker",
-    ("coding",): "refresh_coding",
-    ("speaker",): "refresh_speaker",
-    (): "refresh_study",
-}
+STUDY_TAG, FINGERPRINT_TAG = "calib/study", "calib/fingerprint"
+LONGEST_WHY = 200
+
+
+def cell_job(axes: tuple[str, ...]) -> str:
+    """Name of the job that refreshes one cell with these axes.
+
+    >>> cell_job(("model", "task")), cell_job(())
+    ('cells_model_task', 'cells_whole_study')
+    """
+    return "_".join(("cells", *(axes or ("whole_study",))))
 
 
 @dataclass(frozen=True)
@@ -39,13 +34,15 @@ class Launch:
         job: Name of the job.
         cell: The partition; empty for the whole study.
         assets: Keys of the stale assets of this cell, upstream first.
-        run_key: Changes whenever a new attempt is due, and only then.
+        state: Hash of the inputs that the assets have; equal states are one attempt.
+        run_key: As the state, and new after each result: a setting that is switched there and back is due again.
         items: The stale entries behind it.
     """
 
     job: str
     cell: Cell
     assets: tuple[str, ...]
+    state: str
     run_key: str
     items: tuple[Stale, ...]
 
@@ -54,38 +51,49 @@ class Launch:
         """Dagster's partition key, or None."""
         return cell_name(self.cell) or None
 
+    def tags(self, study: str) -> dict[str, str]:
+        """What people look for in the list of runs."""
+        reasons = dict.fromkeys(f"{item.key}: {item.reasons[0]}" for item in self.items if item.reasons)
+        why = "; ".join(reasons)
+        short = why if len(why) <= LONGEST_WHY else why[: LONGEST_WHY - 1] + "…"
+        return {STUDY_TAG: study, FINGERPRINT_TAG: self.state, "calib/why": short, "calib/assets": str(len(self.items))}
 
-def launches(stale: Iterable[Stale], graph: Graph, study: Study) -> list[Launch]:
+
+def launches(stale: Iterable[Stale], graph: Graph, patient: bool = True) -> list[Launch]:
     """Groups that can run now, in an order that keeps each model's cells together.
 
     Args:
-        stale: The plan.
+        stale: The plan, or a selection of it. Cells behind a failure are never launched.
+        patient: Whether to wait for stale cells that are not among these.
 
     Returns:
         One launch for each cell whose waits, if any, are all within that cell.
     """
-    by_pair = {(item.key, item.cell): item for item in stale}
+    known: dict[Pair, Stale] = {(item.key, item.cell): item for item in stale}
     groups: dict[tuple[tuple[str, ...], Cell], list[Stale]] = {}
-    for item in by_pair.values():
-        groups.setdefault((graph.axes(item.key), item.cell), []).append(item)
-    ready = []
-    for (axes, cell), items in groups.items():
-        outside = any(
-            pair in by_pair and (graph.axes(pair[0]), pair[1]) != (axes, cell)
+    for item in known.values():
+        if not item.failures:
+            groups.setdefault((graph.axes(item.key), item.cell), []).append(item)
+    return [
+        _launch(axes, cell, items)
+        for (axes, cell), items in groups.items()
+        if not any(
+            (graph.axes(key), upstream) != (axes, cell) and (patient or (key, upstream) in known)
             for item in items
-            for pair in graph.upstream(item.key, item.cell, study)
+            for key, upstream in item.waits
         )
-        if not outside:
-            # The recorded run is salt: a setting switched there and back must launch again, and a key seen before
-            # would be skipped for ever.
-            state = [[item.key, item.fingerprint, item.recorded_run] for item in items]
-            ready.append(
-                Launch(
-                    job=JOB_OF_AXES[axes],
-                    cell=cell,
-                    assets=tuple(item.key for item in items),
-                    run_key=digest([JOB_OF_AXES[axes], list(cell), sorted(state)]),
-                    items=tuple(items),
-                )
-            )
-    return ready
+    ]
+
+
+def _launch(axes: tuple[str, ...], cell: Cell, items: list[Stale]) -> Launch:
+    job = cell_job(axes)
+    state = sorted([item.key, item.fingerprint] for item in items)
+    results = sorted([item.key, item.recorded_run] for item in items)
+    return Launch(
+        job=job,
+        cell=cell,
+        assets=tuple(item.key for item in items),
+        state=digest([job, list(cell), state]),
+        run_key=digest([job, list(cell), state, results]),
+        items=tuple(items),
+    )

@@ -14,13 +14,15 @@ from pathlib import Path
 import dagster as dg
 
 from calib_assets.assets.partitions import DYNAMIC
-from calib_assets.staleness.graph import axis_values
-from calib_assets.staleness.identity import Context
+from calib_assets.staleness.graph import Graph, axis_values
+from calib_assets.staleness.identity import Context, Pair
 from calib_assets.staleness.planner import Stale, plan
+from calib_assets.staleness.selection import Selection
 from jobs.launch import Launch, launches
 
 PROCESS_TAG = "calib/process"
 INTERRUPTED = "DagsterExecutionInterruptedError"
+EVERYTHING = Selection()
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -48,11 +50,22 @@ class Summary:
         return not (self.failed or self.failed_checks or self.left)
 
 
+class Untried:
+    """Wanted cells that this refresh has not launched yet: those that failed before get another chance."""
+
+    def __init__(self, selection: Selection, graph: Graph):
+        self.selection, self.graph, self.tried = selection, graph, set()
+
+    def __contains__(self, pair: Pair) -> bool:
+        return pair not in self.tried and self.selection.includes(self.graph, pair)
+
+
 def refresh(
     view: Context,
     get_job: Callable[[str], dg.JobDefinition],
     instance: dg.DagsterInstance,
     echo: Callable[[str], None],
+    selection: Selection = EVERYTHING,
 ) -> Summary:
     """Run waves until the plan is empty or nothing more can run.
 
@@ -61,32 +74,54 @@ def refresh(
         get_job: Name -> refresh job.
         instance: Where runs are recorded.
         echo: Called with one line for each thing that happens.
+        selection: What to refresh.
 
     Returns:
         The summary; a failed launch does not stop the others, only what depends on it.
+
+    Raises:
+        SelectionError: If the selection names what there is not.
     """
-    summary, attempted = Summary(), set()
-    ensure_partitions(view, instance)
+    selection.check(view.graph, view.study)
+    summary, attempted, untried = Summary(), set(), Untried(selection, view.graph)
+    sync_partitions(view, instance)
     bury_dead_runs(instance, echo)
     while True:
-        stale = plan(view)
-        ready = [launch for launch in launches(stale, view.graph, view.study) if launch.run_key not in attempted]
+        stale = selection.of(plan(view, again=untried), view.graph)
+        found = launches(stale, view.graph, patient=not selection.report_only)
+        ready = [launch for launch in found if launch.state not in attempted]
         if not ready:
             summary.left = stale
             return summary
         for number, launch in enumerate(ready, start=1):
-            attempted.add(launch.run_key)
+            attempted.add(launch.state)
+            untried.tried.update((item.key, item.cell) for item in launch.items)
             echo(f"run {number}/{len(ready)}: {launch.partition_key or 'study'}: {', '.join(launch.assets)}")
-            _run(launch, get_job(launch.job), instance, summary)
+            _run(launch, get_job(launch.job), instance, summary, view.study.name)
             if summary.failed.get(_label(launch)):
                 echo(f"  failed: {summary.failed[_label(launch)]}")
 
 
-def ensure_partitions(view: Context, instance: dg.DagsterInstance) -> None:
-    """Add the study's rows to Dagster's dynamic partitions."""
-    values = axis_values(view.study)
+def sync_partitions(view: Context, instance: dg.DagsterInstance) -> None:
+    """Make Dagster's dynamic partitions the study's rows; results of rows that left stay in the store."""
+    for definition, new, gone in partition_changes(view, instance):
+        if new:
+            instance.add_dynamic_partitions(definition.name, new)
+        for key in gone:
+            instance.delete_dynamic_partition(definition.name, key)
+
+
+def partition_changes(
+    view: Context, instance: dg.DagsterInstance
+) -> list[tuple[dg.DynamicPartitionsDefinition, list[str], list[str]]]:
+    """(definition, rows that it lacks, keys that are no row any more) for each kind of partitions."""
+    values, found = axis_values(view.study), []
     for definition in DYNAMIC:
-        instance.add_dynamic_partitions(definition.name, values[definition.name])
+        wanted, have = values[definition.name], instance.get_dynamic_partitions(definition.name)
+        known, rows = set(have), set(wanted)
+        new, gone = [key for key in wanted if key not in known], [key for key in have if key not in rows]
+        found.append((definition, new, gone))
+    return found
 
 
 def bury_dead_runs(instance: dg.DagsterInstance, echo: Callable[[str], None]) -> None:
@@ -116,7 +151,9 @@ def _start_of(process: int) -> str:
         return ""
 
 
-def _run(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary) -> None:
+def _run(
+    launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str
+) -> None:
     summary.runs += 1
     result = job.execute_in_process(
         instance=instance,
@@ -124,7 +161,7 @@ def _run(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, su
         asset_selection=[dg.AssetKey(key) for key in launch.assets],
         raise_on_error=False,
         run_config=QUIET,
-        tags={"calib/why": "stale", PROCESS_TAG: _this_process()},
+        tags={**launch.tags(study), PROCESS_TAG: _this_process()},
     )
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
@@ -167,27 +204,3 @@ def open_instance(temporary: bool = False) -> Iterator[dg.DagsterInstance]:
     else:
         with dg.DagsterInstance.get() as instance:
             yield instance
-
-
-def refresh_everything(view: Callable[..., Context], services: set[str]) -> dg.JobDefinition:
-    """The job ``refresh``: one run that brings the whole study up to date (its parts are runs of their own)."""
-
-    @dg.op(name="refresh_all", required_resource_keys=services, description="Plan and run until nothing is stale.")
-    def refresh_all(context: dg.OpExecutionContext):
-        now = view(**{name: getattr(context.resources, name) for name in services})
-        summary = refresh(now, context.repository_def.get_job, context.instance, context.log.info)
-        if not summary.ok:
-            raise dg.Failure(
-                description="some cells could not be refreshed",
-                metadata={
-                    "failed": dg.MetadataValue.json(summary.failed),
-                    "failed checks": dg.MetadataValue.json(summary.failed_checks),
-                    "left": dg.MetadataValue.json([item.name for item in summary.left]),
-                },
-            )
-
-    @dg.job(name="refresh", description="Bring the whole study up to date: what is stale, and nothing else.")
-    def everything():
-        refresh_all()
-
-    return everything

@@ -12,10 +12,11 @@ import dagster as dg
 from calib_assets.assets import appearance
 from calib_assets.assets.materialization import metadata_of
 from calib_assets.assets.partitions import PARTITIONS, cell_of
+from calib_assets.assets.transient import RETRIES, is_transient, wait_before
 from calib_assets.staleness.code_version import code_version
-from calib_assets.staleness.graph import Graph, Node
+from calib_assets.staleness.graph import Cell, Graph, Node
 from calib_assets.staleness.identity import Context, spec_version
-from calib_assets.staleness.run import materialize
+from calib_assets.staleness.run import Outcome, materialize
 from calib_assets.study.slices import SLICES
 from resources.services import LanguageModels, StoreService, StudyService, slicer_of, tools_of
 
@@ -56,14 +57,7 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
     ):
         cell = cell_of(context.partition_key if context.has_partition_key else None)
         view = context_for(graph, study, store, language_models)
-        outcome = materialize(
-            view,
-            node.key,
-            cell,
-            log=lambda line: (context.log.info(line), PROGRESS.info(line)),
-            run_id=context.run.run_id,
-            force=context.run.tags.get(FORCE_TAG) == "true",
-        )
+        outcome = _brought_up_to_date(context, view, node, cell)
         manifest = outcome.manifest
         context.log.info(f"{node.key}: {outcome.status}, fingerprint {manifest.fingerprint}")
         return dg.MaterializeResult(
@@ -73,6 +67,29 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         )
 
     return asset
+
+
+def _brought_up_to_date(context: dg.AssetExecutionContext, view: Context, node: Node, cell: Cell) -> Outcome:
+    """Materialize; an error that may pass asks Dagster for another attempt, and counts as no failure before the last."""
+
+    def again(error: Exception) -> bool:
+        return is_transient(error) and context.retry_number < RETRIES
+
+    try:
+        return materialize(
+            view,
+            node.key,
+            cell,
+            log=lambda line: (context.log.info(line), PROGRESS.info(line)),
+            run_id=context.run.run_id,
+            force=context.run.tags.get(FORCE_TAG) == "true",
+            tried_again=again,
+        )
+    except Exception as error:
+        if not again(error):
+            raise
+        wait = wait_before(context.retry_number)
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
 
 
 def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:

@@ -4,11 +4,13 @@ import yaml
 
 from calib_assets.assets.canopy.verdicts import COMPARISON_RULES
 from calib_assets.assets.sections import checked, provenance
-from calib_assets.report import StudyPart, canopy_part, order_part, shape_part, study_report
+from calib_assets.report import LeftOut, StudyPart, canopy_part, order_part, shape_part, study_report
 from calib_assets.report.codec import decode
-from calib_assets.staleness.graph import Cell, Node
+from calib_assets.staleness.graph import Cell, Node, cell_name
 from calib_assets.staleness.run import Result, Run
 
+SECTIONS = ("shape_section", "order_section", "canopy_section", "external_data")
+LONGEST_ERROR = 500
 # Name of each table that the overviews compare -> the asset that holds it.
 SHAPE = {name: name for name in ("decoding_sweep", "calibration_gap", "validity_diversity_frontier")}
 ORDER = {"depth_summaries": "precision_recall_frontier", "best_decoding": "decoding_diversity"}
@@ -36,7 +38,7 @@ CANOPY_OVERALL = {
 def report(run: Run) -> Result:
     """The report of the whole study: the parts that it has."""
     spec, parts, checks = run.slice("report_spec"), [], []
-    for section, part in (("shape_section", _shape), ("order_section", _order), ("canopy_section", _canopy)):
+    for section, part in zip(SECTIONS, (_shape, _order, _canopy), strict=False):
         cells = run.upstream_cells(section)
         drawn = {cell: decode(run.read(section, cell, "section.json")) for cell in cells}
         checks += [check for found in drawn.values() for check in found["checks"]]
@@ -44,16 +46,24 @@ def report(run: Run) -> Result:
             parts.append(part(run, cells, drawn))
     checks += checked(run, COMPARISON_RULES)
     configuration = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
-    page = study_report(parts, configuration, spec["title"], checks=checks).encode()
+    left_out = _left_out(run)
+    page = study_report(parts, configuration, spec["title"], checks=checks, left_out=left_out).encode()
     return Result(
         files={"report.html": page},
         numbers={
             "models and tasks": len(run.upstream_cells("shape_section")),
             "models and sweeps": len(run.upstream_cells("order_section")),
             "models and kinds of rollouts": len(run.upstream_cells("canopy_section")),
+            "failed": sum(bool(item.reason) for item in left_out),
+            "not computed yet": sum(not item.reason for item in left_out),
             "bytes of the page": len(page),
         },
     )
+
+
+def _left_out(run: Run) -> list[LeftOut]:
+    failed = [LeftOut(failure.name, f"{failure.kind}: {failure.error}"[:LONGEST_ERROR]) for failure in run.failures]
+    return failed + [LeftOut(f"{dep}[{cell_name(cell)}]") for dep, cell in run.uncomputed if dep in SECTIONS]
 
 
 def _shape(run: Run, cells: list[Cell], drawn: dict[Cell, dict]) -> StudyPart:
@@ -116,5 +126,6 @@ NODE = Node(
     ),
     body=report,
     group="report",
+    names_failures=True,
     description="The study as one HTML file: findings, tables, figures, configuration, provenance of every number.",
 )

@@ -200,6 +200,14 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """An artifact without which the report was made: it failed (``reason``), or is not computed yet (no reason)."""
+
+    name: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class ReportSection:
     """A heading with items and subsections, in order; ``intro`` is a plain-text paragraph."""
 

@@ -13,6 +13,7 @@ from calib_assets.report.cells import readable, render_cell
 from calib_assets.report.contract import (
     Check,
     Finding,
+    LeftOut,
     Missing,
     Provenance,
     ReportFigure,
@@ -58,6 +59,7 @@ def build_report(
     generated_at: str | None = None,
     findings: Sequence[Finding] = (),
     methods: Sequence[str] = ("shape",),
+    left_out: Sequence[LeftOut] = (),
 ) -> str:
     """The report as HTML text; equal arguments give equal text.
 
@@ -72,6 +74,7 @@ def build_report(
         generated_at: Time to print under the title; None prints none, which keeps the text reproducible.
         findings: Sentences shown under the headline table.
         methods: Names in :data:`METHODS` of the texts on methods to print.
+        left_out: What failed or is not computed yet; said under the title.
 
     Raises:
         ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one
@@ -108,6 +111,8 @@ def build_report(
             style=Markup(style),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            failed=[item for item in left_out if item.reason],
+            uncomputed=[item for item in left_out if not item.reason],
             missing=[item for item in items if isinstance(item, Missing)],
             verdicts=Counter(check.passed for check in checks),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from calib_assets.report.contract import (
     Check,
     Finding,
+    LeftOut,
     Provenance,
     ReportFigure,
     ReportSection,
@@ -48,6 +49,7 @@ def study_report(
     title: str,
     *,
     checks: Sequence[Check] = (),
+    left_out: Sequence[LeftOut] = (),
     generated_at: str | None = None,
 ) -> str:
     """The report of a whole study as HTML text: one page for all its parts.
@@ -57,6 +59,7 @@ def study_report(
             :func:`~calib_assets.report.order_study.order_part`, in reading order.
         configuration: The study file as written.
         checks: Asset-check results.
+        left_out: What failed or is not computed yet.
         generated_at: Time to print; None keeps the text reproducible.
 
     Raises:
@@ -73,6 +76,7 @@ def study_report(
         headline=headlines[0] if headlines else None,
         findings=[finding for part in parts for finding in part.findings],
         checks=checks,
+        left_out=left_out,
         generated_at=generated_at,
         summary=" ".join(
             f"{part.scope}: {count(part.shown, 'figure or table', 'figures and tables')}." for part in parts

@@ -14,6 +14,7 @@ from calib_assets.study import Study
 # Of two axes of one asset the alphabetical first stands first, since Dagster sorts them so.
 AXES = ("model", "task", "sweep", "rollout", "external", "collapse", "coding", "speaker")
 Cell = tuple[str, ...]
+Values = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Node:
         version: Explicit code version that replaces the computed one (the rare case).
         pool: Dagster concurrency pool.
         preview: Result -> PNG bytes of a small figure for the UI; not part of the identity.
+        names_failures: It says which cells failed, so their errors are part of its identity.
     """
 
     key: str
@@ -68,6 +70,7 @@ class Node:
     version: str | None = None
     pool: str | None = None
     preview: Callable | None = None
+    names_failures: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,22 @@ class Graph:
         """Axes of an asset or of a spec asset."""
         return self.specs[key] if key in self.specs else self.nodes[key].axes
 
-    def cells(self, key: str, study: Study) -> list[Cell]:
-        """Every cell of an asset in this study."""
-        values, axes = axis_values(study), self.axes(key)
+    def cells(self, key: str, study: Study, values: Values | None = None) -> list[Cell]:
+        """Every cell of an asset in this study (``values``: its :func:`axis_values`, where they are at hand)."""
+        values, axes = values or axis_values(study), self.axes(key)
         # Cells of one model stand together, so that it loads once.
         slowest = sorted(axes, key=lambda axis: axis not in ("model", "speaker"))
         choices = (dict(zip(slowest, choice, strict=True)) for choice in product(*(values[axis] for axis in slowest)))
         return [tuple(choice[axis] for axis in axes) for choice in choices]
 
-    def upstream(self, key: str, cell: Cell, study: Study) -> Iterator[tuple[str, Cell]]:
+    def fans_in(self, key: str, dep: str) -> bool:
+        """Whether one cell of an asset reads many cells of an upstream asset: the upstream has an axis of its own."""
+        return not set(self.axes(dep)) <= set(self.axes(key))
+
+    def upstream(self, key: str, cell: Cell, study: Study, values: Values | None = None) -> Iterator[tuple[str, Cell]]:
         """(dep, its cell) for every upstream cell, spec assets included, in a fixed order."""
         known = dict(zip(self.axes(key), cell, strict=True))
-        values = axis_values(study)
+        values = values or axis_values(study)
         for dep in self.nodes[key].deps:
             choices = [[known[axis]] if axis in known else values[axis] for axis in self.axes(dep)]
             for upstream_cell in product(*choices):
@@ -114,8 +121,16 @@ class Graph:
                 found.add(node.key)
         return found
 
+    def ancestors(self, keys: Iterable[str]) -> set[str]:
+        """These assets and all assets that they descend from."""
+        found = set(keys)
+        for node in reversed(self.nodes.values()):
+            if node.key in found:
+                found.update(dep for dep in node.deps if dep in self.nodes)
+        return found
 
-def axis_values(study: Study) -> dict[str, list[str]]:
+
+def axis_values(study: Study) -> Values:
     """Values of each axis, in the study's order."""
     rows = {
         "model": study.models,

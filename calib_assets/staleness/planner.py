@@ -1,9 +1,11 @@
 """The planner: which (asset, cell) is stale, why, and what it will cost; before anything runs."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
+from calib_assets.staleness.failure import Failure
 from calib_assets.staleness.graph import Cell, Work, cell_name
-from calib_assets.staleness.identity import Context, fingerprint, identity
+from calib_assets.staleness.identity import Context, Pair, Snapshot
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,9 @@ class Stale:
 
     Attributes:
         reasons: In words, most specific first; never empty.
-        blocked: It waits for a stale upstream, and may turn out fresh when that yields identical content.
+        waits: Stale upstream cells that must be computed before it.
+        failures: Why it will not be computed unless somebody asks: its own failure, or those of what it needs.
+            Fan-ins leave it out; it blocks nothing else.
         restorable: A whole result with the expected fingerprint is in the store: no work, only a switch.
         work: Expected model work, or None where no model is needed.
         recorded_run: Run that made the recorded result (salt for run keys), or "".
@@ -22,10 +26,21 @@ class Stale:
     cell: Cell
     reasons: tuple[str, ...]
     fingerprint: str
-    blocked: bool = False
+    waits: tuple[Pair, ...] = ()
+    failures: tuple[Failure, ...] = ()
     restorable: bool = False
     work: Work | None = None
     recorded_run: str = ""
+
+    @property
+    def blocked(self) -> bool:
+        """It waits for a stale upstream, and may turn out fresh when that yields identical content."""
+        return bool(self.waits)
+
+    @property
+    def has_failed(self) -> bool:
+        """It failed itself, on the inputs that it has now."""
+        return any((failure.asset, failure.cell) == (self.key, self.cell) for failure in self.failures)
 
     @property
     def name(self) -> str:
@@ -33,50 +48,77 @@ class Stale:
         return f"{self.key}[{cell_name(self.cell)}]" if self.cell else self.key
 
 
-def plan(context: Context, verify: bool = False) -> list[Stale]:
+def plan(context: Context, verify: bool = False, again: Container[Pair] = ()) -> list[Stale]:
     """Every stale (asset, cell) of the study, upstream first.
 
     Args:
         verify: Read every stored file and compare its checksum, not only its size.
+        again: Failed cells that are about to be tried once more, so that what follows waits for them.
 
     A cell is stale when it has no result, when its inputs differ from those of the result in use, when a file of that
-    result is missing or has another size, or when something upstream is stale (then it is ``blocked``).
+    result is missing or has another size, or when something upstream is stale (then it is ``blocked``). A stale cell
+    that has failed, and what needs it on shared axes, is left out by fan-ins instead of blocking them.
 
     Returns:
         Empty when everything is up to date.
     """
-    stale: dict[tuple[str, Cell], Stale] = {}
+    snapshot, stale = Snapshot(context), {}
     for key in context.graph.nodes:
-        for cell in context.graph.cells(key, context.study):
-            found = _check(context, key, cell, stale, verify)
+        for cell in snapshot.cells(key):
+            found = _check(snapshot, key, cell, stale, verify, again)
             if found is not None:
                 stale[key, cell] = found
     return list(stale.values())
 
 
-def _check(context: Context, key: str, cell: Cell, stale: dict, verify: bool) -> Stale | None:
-    waits = [stale[pair] for pair in context.graph.upstream(key, cell, context.study) if pair in stale]
-    manifest = context.store.current(key, cell)
-    inputs = identity(context, key, cell)
-    expected = fingerprint(key, cell, inputs)
+def _check(
+    snapshot: Snapshot, key: str, cell: Cell, stale: dict[Pair, Stale], verify: bool, again: Container[Pair]
+) -> Stale | None:
+    store, node = snapshot.context.store, snapshot.graph.nodes[key]
+    waits, behind = _waits(snapshot, key, cell, stale)
+    manifest, expected = snapshot.manifest(key, cell), snapshot.expected(key, cell)
     if manifest is None:
         reasons = ["missing"]
     elif manifest.fingerprint != expected:
-        reasons = differences(manifest.inputs, inputs)
-    elif (damage := context.store.damage(manifest, full=verify)) is not None:
+        reasons = differences(manifest.inputs, snapshot.inputs(key, cell))
+    elif (damage := store.damage(manifest, full=verify)) is not None:
         reasons = [damage]
     elif waits:
         reasons = []
     else:
         return None
-    reasons += [f"waits for {item.name}" for item in waits[:3]]
+    own = None if waits or (key, cell) in again else snapshot.failure(key, cell)
+    if own is not None:
+        reasons.append(f"failed {own.history}: {own.summary}")
+    reasons += [f"waits for {stale[pair].name}" for pair in waits[:3]]
     if len(waits) > 3:
         reasons.append(f"and for {len(waits) - 3} more")
-    restorable = not waits and context.store.complete(key, cell, expected) is not None
-    node = context.graph.nodes[key]
-    work = node.work(context, cell) if node.work is not None and not restorable else None
-    run = manifest.run_id if manifest is not None else ""
-    return Stale(key, cell, tuple(reasons), expected, bool(waits), restorable, work, run)
+    restorable = not waits and store.complete(key, cell, expected) is not None
+    return Stale(
+        key,
+        cell,
+        tuple(reasons),
+        expected,
+        waits=tuple(waits),
+        failures=(own,) if own is not None else behind,
+        restorable=restorable,
+        work=node.work(snapshot.context, cell) if node.work is not None and not restorable else None,
+        recorded_run=manifest.run_id if manifest is not None else "",
+    )
+
+
+def _waits(
+    snapshot: Snapshot, key: str, cell: Cell, stale: dict[Pair, Stale]
+) -> tuple[list[Pair], tuple[Failure, ...]]:
+    """Stale upstream cells that this one waits for, and the failures that are behind them."""
+    waits, behind = [], {}
+    for pair in snapshot.upstream(key, cell):
+        item = stale.get(pair)
+        if item is None or (item.failures and snapshot.graph.fans_in(key, pair[0])):
+            continue
+        waits.append(pair)
+        behind |= dict.fromkeys(item.failures)
+    return waits, tuple(behind)
 
 
 def differences(old: dict, new: dict) -> list[str]:
@@ -105,6 +147,8 @@ def differences(old: dict, new: dict) -> list[str]:
         if cells:
             shown = ", ".join(cell for cell in cells[:3] if cell)
             found.append(f"upstream {dep} changed" + (f" ({shown})" if shown else ""))
+    if old.get("failed") != new.get("failed"):
+        found.append("which cells failed changed")
     return found or ["inputs changed"]
 
 

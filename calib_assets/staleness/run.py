@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from calib_assets.staleness.content import artifact_digest, bytes_digest, table_digest
+from calib_assets.staleness.failure import Failure, clear_failure, record_failure
 from calib_assets.staleness.graph import Cell, cell_name
-from calib_assets.staleness.identity import Context, fingerprint, identity, library_version
+from calib_assets.staleness.identity import Context, Snapshot, library_version
 from calib_assets.staleness.manifest import Manifest
 from calib_assets.staleness.pieces import Pieces
 from calib_assets.staleness.store import parquet_bytes
@@ -151,9 +153,38 @@ class Run:
         return tables
 
     def upstream_cells(self, dep: str) -> list[Cell]:
-        """Cells of one upstream asset that this cell reads (one, or a fan-in in the study's order)."""
-        pairs = self.context.graph.upstream(self.key, self.cell, self.context.study)
-        return [cell for name, cell in pairs if name == dep]
+        """Cells of one upstream asset that this cell reads: one, or a fan-in in the study's order.
+
+        A fan-in leaves out cells that have failed, or have no result yet: this result is then stale as soon as they
+        have one.
+        """
+        return self.snapshot.reads(self.key, self.cell, dep)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Failures behind the cells that are left out of what this one reads; part of the node's identity.
+
+        Raises:
+            LookupError: If the node does not say that it names failures.
+        """
+        if not self.context.graph.nodes[self.key].names_failures:
+            raise LookupError(f"{self.key} names failures without saying so; give its node names_failures=True")
+        return self.snapshot.failures_above(self.key, self.cell)
+
+    @property
+    def uncomputed(self) -> list[tuple[str, Cell]]:
+        """(dep, cell) that fan-ins of this cell leave out because there is no result yet."""
+        snapshot, nodes = self.snapshot, self.context.graph.nodes
+        return [
+            pair
+            for pair in snapshot.upstream(self.key, self.cell)
+            if pair[0] in nodes and snapshot.data_version(*pair) is None and not snapshot.left_out(*pair)
+        ]
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """What this cell reads, as it is now."""
+        return Snapshot(self.context)
 
     def table(self, dep: str, name: str | None = None) -> pl.DataFrame:
         """A table of an upstream asset (named as the asset unless given).
@@ -203,6 +234,7 @@ def materialize(
     log: Callable[[str], None],
     run_id: str = "",
     force: bool = False,
+    tried_again: Callable[[Exception], bool] = lambda error: False,
 ) -> Outcome:
     """Bring one (asset, cell) up to date, doing no work that has been done.
 
@@ -210,10 +242,12 @@ def materialize(
         log: Called with one line of progress.
         run_id: Dagster run, for provenance.
         force: Compute even if a result with this fingerprint exists.
+        tried_again: Whether the caller tries again after an error, which then counts as no failure yet.
 
     Raises:
         UpstreamMissing: If an upstream asset has no result.
         UpstreamChanged: If one got another result while this was computed.
+        Exception: What the body raised; it is recorded, so that comparisons do not wait for this cell.
     """
     found = None if force else _stored(context, key, cell)
     if found is not None:
@@ -223,12 +257,20 @@ def materialize(
         found = None if force else _stored(context, key, cell)
         if found is not None:
             return found
-        _require_upstream(context, key, cell)
-        return _compute(context, key, cell, log, run_id)
+        snapshot = Snapshot(context)
+        _require_upstream(snapshot, key, cell)
+        try:
+            return _compute(snapshot, key, cell, log, run_id)
+        except UpstreamChanged:
+            raise
+        except Exception as error:
+            if not tried_again(error):
+                _keep_failure(snapshot, key, cell, error, run_id, log)
+            raise
 
 
 def _stored(context: Context, key: str, cell: Cell) -> Outcome | None:
-    expected = fingerprint(key, cell, identity(context, key, cell))
+    expected = Snapshot(context).expected(key, cell)
     current = context.store.current(key, cell)
     if current is not None and current.fingerprint == expected and context.store.damage(current) is None:
         return Outcome("hit", current)
@@ -236,14 +278,16 @@ def _stored(context: Context, key: str, cell: Cell) -> Outcome | None:
     if earlier is None:
         return None
     context.store.publish(earlier)
+    clear_failure(context.store, key, cell)
     return Outcome("restored", earlier)
 
 
-def _require_upstream(context: Context, key: str, cell: Cell) -> None:
+def _require_upstream(snapshot: Snapshot, key: str, cell: Cell) -> None:
+    graph = snapshot.graph
     missing = [
         f"{dep}[{cell_name(dep_cell)}]" if dep_cell else dep
-        for dep, dep_cell in context.graph.upstream(key, cell, context.study)
-        if dep not in context.graph.specs and context.store.current(dep, dep_cell) is None
+        for dep, dep_cell in snapshot.upstream(key, cell)
+        if dep in graph.nodes and not graph.fans_in(key, dep) and snapshot.data_version(dep, dep_cell) is None
     ]
     if missing:
         raise UpstreamMissing(
@@ -252,15 +296,24 @@ def _require_upstream(context: Context, key: str, cell: Cell) -> None:
         )
 
 
-def _compute(context: Context, key: str, cell: Cell, log: Callable[[str], None], run_id: str) -> Outcome:
-    inputs = identity(context, key, cell)
-    mark = fingerprint(key, cell, inputs)
+def _keep_failure(
+    snapshot: Snapshot, key: str, cell: Cell, error: Exception, run_id: str, log: Callable[[str], None]
+) -> None:
+    try:
+        record_failure(snapshot.context.store, key, cell, snapshot.expected(key, cell), error, run_id)
+    except OSError as second:  # a disk that is full or read-only must not hide what went wrong first
+        log(f"the failure of {key}[{cell_name(cell)}] could not be recorded: {second}")
+
+
+def _compute(snapshot: Snapshot, key: str, cell: Cell, log: Callable[[str], None], run_id: str) -> Outcome:
+    context, inputs, mark = snapshot.context, snapshot.inputs(key, cell), snapshot.expected(key, cell)
     folder = context.store.folder(key, cell, mark)
     started = time.monotonic()
-    node = context.graph.nodes[key]
-    result = node.body(Run(context, key, cell, folder, mark, log))
+    node, run = context.graph.nodes[key], Run(context, key, cell, folder, mark, log)
+    run.snapshot = snapshot
+    result = node.body(run)
     seconds = time.monotonic() - started
-    if fingerprint(key, cell, identity(context, key, cell)) != mark:
+    if Snapshot(context).expected(key, cell) != mark:
         raise UpstreamChanged(
             f"{key}[{cell_name(cell)}]: what it reads changed while it was computed (another run, or new weights); "
             "nothing was stored; refresh again"
@@ -287,6 +340,7 @@ def _compute(context: Context, key: str, cell: Cell, log: Callable[[str], None],
         libraries={name: library_version(name) for name in PROVENANCE_LIBRARIES},
     )
     context.store.publish(manifest)
+    clear_failure(context.store, key, cell)
     shutil.rmtree(folder / PARTS, ignore_errors=True)  # the result holds what they held
     context.store.clear_unfinished(key, cell, keep=mark)
     return Outcome("computed", manifest)

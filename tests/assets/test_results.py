@@ -7,7 +7,7 @@ import pytest
 
 from calib_assets.results import Results
 from calib_assets.staleness.store import ResultError
-from jobs.runner import ensure_partitions
+from jobs.runner import sync_partitions
 
 
 def test_tables_are_stacked_over_cells(workplace):
@@ -48,7 +48,7 @@ def test_provenance_has_a_row_for_every_cell(workplace):
 
 
 def test_asset_values_load_through_dagster(workplace, instance):
-    ensure_partitions(workplace.view(), instance)
+    sync_partitions(workplace.view(), instance)
     value = workplace.defs.load_asset_value("decoding_sweep", partition_key="alpha|digits", instance=instance)
     direct = workplace.store.open().table("decoding_sweep", ("alpha", "digits"), "decoding_sweep")
     assert value.equals(direct)

@@ -7,7 +7,7 @@ import pytest
 
 from calib_assets.assets import GRAPH
 from calib_assets.staleness.planner import plan
-from jobs.runner import ensure_partitions
+from jobs.runner import sync_partitions
 
 MODEL_TASK = {node.key for node in GRAPH.nodes.values() if node.axes == ("model", "task")}
 ALL_CELLS = {f"{model}|{task}" for model in ("alpha", "beta") for task in ("digits", "colours")}
@@ -35,8 +35,8 @@ def test_unchanged_study_runs_nothing(workplace, instance):
 
 
 def test_blind_materialize_all_is_all_hits(workplace, instance):
-    ensure_partitions(workplace.view(), instance)
-    for job, keys in (("refresh_model_task", sorted(ALL_CELLS)), ("refresh_study", [None])):
+    sync_partitions(workplace.view(), instance)
+    for job, keys in (("cells_model_task", sorted(ALL_CELLS)), ("cells_whole_study", [None])):
         for key in keys:
             result = workplace.defs.resolve_job_def(job).execute_in_process(instance=instance, partition_key=key)
             tags = [
@@ -150,8 +150,8 @@ def test_a_flipped_bit_is_found_and_never_served(workplace):
 
 
 def test_dagster_sees_the_same_identity(workplace, instance):
-    ensure_partitions(workplace.view(), instance)
-    job = workplace.defs.resolve_job_def("refresh_model_task")
+    sync_partitions(workplace.view(), instance)
+    job = workplace.defs.resolve_job_def("cells_model_task")
     result = job.execute_in_process(instance=instance, partition_key="alpha|digits")
     store = workplace.store.open()
     for event in result.get_asset_materialization_events():
@@ -168,7 +168,7 @@ def test_partition_mapping_agrees_with_dagster(workplace, instance):
     from dagster._core.definitions.partitions.context import partition_loading_context
 
     view = workplace.view()
-    ensure_partitions(view, instance)
+    sync_partitions(view, instance)
     graph = workplace.defs.resolve_asset_graph()
     with partition_loading_context(dynamic_partitions_store=instance):
         for key, node in GRAPH.nodes.items():

@@ -1,5 +1,7 @@
 """Parts of a long computation survive an interruption, whole or not at all."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -7,6 +9,9 @@ from calib_assets.staleness.graph import Graph, Node
 from calib_assets.staleness.identity import Context
 from calib_assets.staleness.run import PARTS, Result, materialize
 from calib_assets.staleness.store import ArtifactStore
+from calib_assets.study import load_study
+
+DEMO = Path(__file__).parents[2] / "studies" / "demo.yaml"
 
 
 class Interrupted(Exception):
@@ -15,13 +20,11 @@ class Interrupted(Exception):
 
 def context_of(store, body):
     node = Node("long", (), (), body, version="1")
-    return Context(Graph({"long": node}), None, store, lambda *_: {})
+    return Context(Graph({"long": node}), load_study(DEMO), store, lambda *_: {})
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    # A graph without axes needs no study.
-    monkeypatch.setattr("calib_assets.staleness.graph.axis_values", lambda study: {})
+def place(tmp_path):
     calls, stop_at = [], [None]
 
     def body(run):

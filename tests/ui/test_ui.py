@@ -240,4 +240,4 @@ def test_sensor_computes_a_new_model_and_nothing_else(deployment):
     partitions = [tag["value"] for run in by_sensor for tag in run["tags"] if tag["key"] == "dagster/partition"]
     assert partitions == ["beta|colours"]
     assert {run["status"] for run in by_sensor} == {"SUCCESS"}
-    assert sorted(run["jobName"] for run in by_sensor) == ["refresh_model_task", "refresh_study"]
+    assert sorted(run["jobName"] for run in by_sensor) == ["cells_model_task", "cells_whole_study"]

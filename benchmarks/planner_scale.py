@@ -1,0 +1,208 @@
+"""Planning at scale: seconds and memory of loading, ``status`` and the sensor's tick, at 1, 3 and 10 times the size.
+
+    python benchmarks/planner_scale.py [--sizes 1 3 10] [--folder /var/tmp/scale]
+
+At size 1 a study has 50 models, and 8 tasks, 6 sweeps and 6 kinds of rollouts (20 in all): 11,207 asset cells with all
+assets. Larger ones have more models. Every cell has a synthetic result with the fingerprint that the planner expects.
+Each figure is taken in a process of its own; its memory is the peak of that process. The baseline is the planner that
+looked up everything anew for each cell (:func:`looked_up_anew`), on the same store; both must find the same.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import yaml
+
+from calib_assets.assets import GRAPH
+from calib_assets.staleness.fingerprint import digest
+from calib_assets.staleness.graph import cell_name
+from calib_assets.staleness.identity import Context, Snapshot
+from calib_assets.staleness.manifest import Manifest
+from calib_assets.staleness.planner import plan
+from resources.services import LanguageModels, StoreService, StudyService, slicer_of, tools_of
+
+MODELS, TASKS, SWEEPS, ROLLOUTS = 50, 8, 6, 6
+SECONDS, MEGABYTES = 10.0, 1000.0  # limits at size 1
+
+
+def write_study(folder: Path, models: int) -> None:
+    """A study of hub models that nobody will load."""
+    digits = {"kind": "digits", "length": 2, "prompt": "Two random digits.", "completion": "Digits:"}
+    (folder / "prompts.jsonl").write_text(json.dumps({"id": "a", "prompt": "p", "answers": ["x"]}))
+    sweep = {"prompts": "few", "judges": ["exact"], "seeds": 2, "depth": 1, "max_new_tokens": 8}
+    sweep |= {"decoding": {"samples": 4, "temperatures": [1.0], "rules": {"top_p": [0.9]}}}
+    rollouts = {"prompts": "few", "rollouts": 10, "max_new_tokens": 50}
+    hub = {"id": "organisation/model", "revision": "0" * 40}
+    study = {
+        "name": "scale",
+        "title": "Scale",
+        "models": [{"name": f"model-{n}", "source": hub, "variant": "base"} for n in range(models)],
+        "tasks": [{"name": f"task-{n}", **digits} for n in range(TASKS)],
+        "prompt_sets": [{"name": "few", "file": "prompts.jsonl"}],
+        "judges": [{"name": "exact", "kind": "verifier"}],
+        "embedder": {"name": "ngrams", "source": {"ngrams": 64}},
+        "sweeps": [{"name": f"sweep-{n}", **sweep} for n in range(SWEEPS)],
+        "rollouts": [{"name": f"rollouts-{n}", **rollouts} for n in range(ROLLOUTS)],
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+
+
+def open_view(folder: Path) -> Context:
+    """The planner's view of a folder with a study and a store."""
+    study, models = StudyService(path=str(folder / "study.yaml")), LanguageModels()
+    store = StoreService(study=study, root=str(folder / "store")).open()
+    return Context(GRAPH, study.load(), store, slicer_of(store.root), tools_of(models))
+
+
+def fill(view: Context) -> int:
+    """A result for every cell, upstream first; the number of cells."""
+    snapshot, count = Snapshot(view), 0
+    for key in GRAPH.nodes:
+        for cell in snapshot.cells(key):
+            mark = snapshot.expected(key, cell)
+            folder = view.store.folder(key, cell, mark)
+            folder.mkdir(parents=True)
+            (folder / f"{key}.parquet").write_bytes(b"12345678")
+            files = {f"{key}.parquet": {"bytes": 8, "sha256": "0" * 64}}
+            inputs = snapshot.inputs(key, cell)
+            manifest = Manifest(key, cell, mark, digest([key, list(cell)]), inputs, files, run_id="synthetic")
+            (folder / "manifest.json").write_text(json.dumps(vars(manifest)))
+            os.link(folder / "manifest.json", folder.parent / "current.json")
+            count += 1
+    return count
+
+
+def looked_up_anew(context: Context) -> list[tuple[str, tuple[str, ...]]]:
+    """Stale cells, as the planner found them before it had a snapshot: every cell asks the study and the store anew."""
+    graph, stale = context.graph, {}
+    for key, node in graph.nodes.items():
+        for cell in graph.cells(key, context.study):
+            waits = [pair for pair in graph.upstream(key, cell, context.study) if pair in stale]
+            manifest = context.store.current(key, cell)
+            slices, upstream = {}, {}
+            for dep, dep_cell in graph.upstream(key, cell, context.study):
+                if dep in graph.specs:
+                    slices.setdefault(dep, {})[cell_name(dep_cell)] = context.slicer(context.study, dep, dep_cell)
+                else:
+                    found = context.store.current(dep, dep_cell)
+                    upstream.setdefault(dep, {})[cell_name(dep_cell)] = found.data_version if found else None
+            snapshot = Snapshot(context)
+            inputs = {
+                "code": snapshot.code(key, cell),
+                "libraries": snapshot.libraries(key),
+                "upstream": upstream,
+                "slices": slices,
+            }
+            expected = digest([key, list(cell), inputs])
+            current = manifest is not None and manifest.fingerprint == expected
+            if waits or not current or context.store.damage(manifest) is not None:
+                stale[key, cell] = node
+    return list(stale)
+
+
+def measure(what: str, folder: Path) -> dict[str, float]:
+    """Seconds of one thing in this process; called in a process of its own."""
+    started = time.perf_counter()
+    if what == "load":
+        from calib_assets.definitions import defs
+
+        defs.get_repository_def()
+    elif what in ("status", "status of an empty store"):
+        from calib_assets.cli import main
+
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        store = folder / ("store" if what == "status" else "empty")
+        main(["--study", str(folder / "study.yaml"), "--store", str(store), "status"])
+        sys.stdout = sys.__stdout__
+    elif what in ("plan", "plan, looked up anew"):
+        view = open_view(folder)
+        [Snapshot(view).expected(key, view.graph.cells(key, view.study)[0]) for key in GRAPH.nodes if key != "report"]
+        started = time.perf_counter()  # hashes of code are the same for both
+        found = plan(view) if what == "plan" else looked_up_anew(view)
+        assert not [item for item in found if item != "external_data"], found[:3]
+    else:
+        return tick(folder, "store" if what == "tick" else "empty")
+    return {what: time.perf_counter() - started}
+
+
+def tick(folder: Path, store: str) -> dict[str, float]:
+    """First tick (all partitions and observations are new) and the one after it, in a process that has loaded."""
+    import dagster as dg
+
+    from calib_assets.definitions import build_defs
+
+    study = StudyService(path=str(folder / "study.yaml"))
+    defs = build_defs(study=study, store=StoreService(study=study, root=str(folder / store)))
+    repository, found, name = defs.get_repository_def(), {}, "tick" if store == "store" else "tick of an empty store"
+    sensor = repository.get_sensor_def("refresh_stale")
+    with dg.instance_for_test() as instance:
+        cursor = None
+        for label in (f"{name}, the first", name):
+            started = time.perf_counter()
+            resources = {name: repository.get_top_level_resources()[name] for name in sensor.required_resource_keys}
+            with dg.build_sensor_context(
+                instance_ref=instance.get_ref(), cursor=cursor, repository_def=repository, resources=resources
+            ) as context:
+                data = sensor.evaluate_tick(context)
+            found[label] = time.perf_counter() - started
+            cursor = data.cursor
+            for event in data.asset_events:
+                instance.report_runless_asset_event(event)
+            for request in data.dynamic_partitions_requests or ():
+                instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+    return found
+
+
+KINDS = ("load", "status", "status of an empty store", "tick", "tick of an empty store", "plan")
+
+
+def run_child(what: str, folder: Path) -> dict:
+    """Measure in a child process: seconds by name, and its peak memory in MB."""
+    command = [sys.executable, "-W", "ignore", __file__, "--child", what, "--folder", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1, 3, 10])
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--child")
+    options = parser.parse_args()
+    if options.child:
+        warnings.simplefilter("ignore")
+        found = measure(options.child, options.folder)
+        print(json.dumps({**found, "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}))
+        return 0
+    failed = False
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            folder = Path(name)
+            write_study(folder, round(MODELS * size))
+            started = time.perf_counter()
+            cells = fill(open_view(folder))
+            print(f"{cells:,} cells, written in {time.perf_counter() - started:.0f} s", flush=True)
+            seconds = {}
+            for what in (*KINDS, *(["plan, looked up anew"] if size <= 1 else [])):
+                found = run_child(what, folder)
+                memory = found.pop("MB")
+                seconds |= found
+                for label, took in found.items():
+                    beyond = size == 1 and label in KINDS and (took > SECONDS or memory > MEGABYTES)
+                    failed |= beyond
+                    print(f"  {label:32} {took:7.2f} s {memory:6.0f} MB{'  BEYOND THE LIMIT' * beyond}", flush=True)
+            if "plan, looked up anew" in seconds:
+                print(f"  the plan is {seconds['plan, looked up anew'] / seconds['plan']:.0f} times faster than before")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
