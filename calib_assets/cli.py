@@ -14,10 +14,10 @@ import polars as pl
 from calib_assets.staleness.graph import Work
 from calib_assets.staleness.planner import Stale
 from calib_assets.staleness.selection import Selection, SelectionError
-from calib_assets.staleness.store import ResultError
 from calib_assets.study import StudyError, load_study, study_path
 from calib_assets.study.external import read_external
 from calib_assets.study.prompts import prompt_count, prompts_digest, prompts_of
+from resources.artifacts.atomic import DiskSpaceError, StorageError
 from resources.endpoints.errors import ServerError
 from resources.language_models.errors import ModelError
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["CALIB_STORE"] = options.store
     try:
         return options.command(options)
-    except (StudyError, ModelError, ServerError, ResultError, SelectionError) as error:
+    except (StudyError, ModelError, ServerError, StorageError, DiskSpaceError, SelectionError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="calib-assets", description="Plan and refresh a study of language models.")
     parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/demo.yaml)")
-    parser.add_argument("--store", help="folder of results (default: CALIB_STORE, then the study's storage.root)")
+    parser.add_argument("--store", help="folder of results, or a URL such as s3://bucket/prefix (default: CALIB_STORE, then the study's storage.root)")
     commands = parser.add_subparsers(required=True, metavar="command")
     validate = commands.add_parser("validate", help="check the study file and say what it holds")
     validate.set_defaults(command=_validate)
@@ -125,6 +125,7 @@ def _refresh(options: argparse.Namespace) -> int:
     if not stale or options.dry_run:
         print(f"nothing was run ({time.monotonic() - started:.1f} s)")
         return 0
+    view.store.require_writable()
     if options.verify:
         _drop_damaged(view, stale)
     return _run(view, selection, started)
@@ -155,10 +156,8 @@ def _run(view, selection: Selection, started: float) -> int:
         print(f"CHECK FAILED {check}", file=sys.stderr)
     for item in summary.left:
         print(f"still stale: {item.name}", file=sys.stderr)
-    report = view.store.folder("report", ()) / "current.json"
-    if report.exists():
-        manifest = view.store.current("report", ())
-        print(f"report: {view.store.folder('report', (), manifest.fingerprint) / 'report.html'}")
+    if (manifest := view.store.current("report", ())) is not None:
+        print(f"report: {view.store.files(manifest, ['report.html']) / 'report.html'}")
     return 0 if summary.ok else 1
 
 
@@ -171,7 +170,7 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     """
     total = sum(len(view.graph.cells(key, view.study)) for key in view.graph.nodes)
     if not stale:
-        return [f"all {total} asset cells are up to date in {view.store.root}"]
+        return [f"all {total} asset cells are up to date in {view.store.location}"]
     failed, lines = [item for item in stale if item.has_failed], []
     for (key, why), items in _groups([item for item in stale if not item.has_failed]).items():
         cells = len(view.graph.cells(key, view.study))
@@ -183,7 +182,7 @@ def render(stale: Sequence[Stale], view) -> list[str]:
             names = ", ".join("|".join(item.cell) for item in items[:4])
             place = f"{key}[{names}{f' and {len(items) - 4} more' if len(items) > 4 else ''}]"
         lines.append(f"{place}: {why}")
-    lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.root}")
+    lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.location}")
     lines += [f"FAILED {item.name} {item.failures[0].history}: {item.failures[0].summary}" for item in failed]
     if failed:
         lines.append(
@@ -248,7 +247,7 @@ def _view():
 
     study, models = StudyService(), LanguageModels()
     store = StoreService(study=study).open()
-    return Context(GRAPH, study.load(), store, slicer_of(store.root), tools_of(models))
+    return Context(GRAPH, study.load(), store, slicer_of(store.root), tools_of(models, store))
 
 
 def _plan(view, verify: bool) -> list[Stale]:

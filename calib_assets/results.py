@@ -17,7 +17,7 @@ class Results:
 
     Args:
         study: Study file (default: ``CALIB_STUDY``, then ``studies/demo.yaml``).
-        store: Folder of results (default: ``CALIB_STORE``, then the study's ``storage.root``).
+        store: Folder or URL of results (default: ``CALIB_STORE``, then the study's ``storage.root``).
     """
 
     def __init__(self, study: str | Path | None = None, store: str | Path | None = None):
@@ -54,7 +54,7 @@ class Results:
             ResultError: If it has not been computed, or its files are not those of its manifest.
         """
         manifest = self.store.require(CACHE, (model, task))
-        return LogitCache.open(self.store.folder(CACHE, (model, task), manifest.fingerprint) / CACHE_FOLDER)
+        return LogitCache.open(self.store.files(manifest) / CACHE_FOLDER)
 
     def annotation_sheet(self, items: int = 50, seed: int = 0) -> pl.DataFrame:
         """Judged texts for people to score, as the study's `annotations` file wants them.

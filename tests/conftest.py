@@ -1,6 +1,23 @@
 """Settings of all tests. Hypothesis sets no deadlines: how long an example takes says nothing about its result."""
 
+import pytest
 from hypothesis import settings
+from s3_server import new_bucket, s3_server
 
 settings.register_profile("calib-assets", deadline=None)
 settings.load_profile("calib-assets")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """Environment of a real S3 server, one for each process of tests."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch):
+    """URL of a new bucket; the environment names the server."""
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    return new_bucket()

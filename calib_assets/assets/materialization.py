@@ -22,7 +22,8 @@ INLINE = 1000  # the UI shows Markdown of fewer characters in place, and a longe
 def metadata_of(outcome: Outcome, view: Context) -> dict[str, object]:
     """Metadata of one result, computed now or found."""
     manifest = outcome.manifest
-    folder = view.store.folder(manifest.asset, manifest.cell, manifest.fingerprint)
+    shown = [file for name in HELD.get(manifest.asset, ()) for file in (f"{name}.parquet", part_name(name, 0))]
+    folder = view.store.files(manifest, [PREVIEW, *shown])
     entries: dict[str, object] = {}
     if PREVIEW in manifest.files:
         encoded = base64.b64encode((folder / PREVIEW).read_bytes()).decode()
@@ -42,7 +43,7 @@ def metadata_of(outcome: Outcome, view: Context) -> dict[str, object]:
         "seconds": manifest.seconds,
         **_expected(outcome, view),
         "bytes": sum(entry["bytes"] for entry in manifest.files.values()),
-        "folder": dg.MetadataValue.path(str(folder)),
+        "folder": dg.MetadataValue.path(view.store.address(manifest)),
         **schemas,
     }
 

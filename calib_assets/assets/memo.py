@@ -28,7 +28,7 @@ CACHE_TAG, FINGERPRINT_TAG, FORCE_TAG = "calib/cache", "calib/fingerprint", "cal
 def context_for(graph: Graph, study: StudyService, store: StoreService, models: LanguageModels) -> Context:
     """The planner's view of one deployment."""
     opened = store.open()
-    return Context(graph, study.load(), opened, slicer_of(opened.root), tools_of(models))
+    return Context(graph, study.load(), opened, slicer_of(opened.root), tools_of(models, opened))
 
 
 def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:

@@ -27,6 +27,8 @@ PLUMBING = (
     "calib_assets.staleness",
     "calib_assets.figures.encode",
     "resources.artifacts.atomic",
+    "resources.artifacts.leases",
+    "resources.artifacts.objects",
     "resources.language_models.loading",
     "resources.language_models.sources",
 )

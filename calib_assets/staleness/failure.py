@@ -11,11 +11,9 @@ is::
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from calib_assets.staleness.graph import Cell, cell_name
 from calib_assets.staleness.store import ArtifactStore
-from resources.artifacts.atomic import write_bytes
 
 FOLDER = ".failed"
 LONGEST = 2000  # characters of an error that are kept
@@ -66,9 +64,8 @@ class Failure:
 def read_failures(store: ArtifactStore) -> dict[tuple[str, Cell], Failure]:
     """Every record of a store; one that cannot be read counts as none."""
     found = {}
-    folder = store.root / FOLDER
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not path.name.startswith(".") and (failure := _read(path)) is not None:
+    for _, data in sorted(store.records(FOLDER).items()):
+        if (failure := _parsed(data)) is not None:
             found[failure.asset, failure.cell] = failure
     return found
 
@@ -77,8 +74,8 @@ def record_failure(
     store: ArtifactStore, asset: str, cell: Cell, fingerprint: str, error: Exception, run_id: str
 ) -> Failure:
     """Keep a failure; call it only while holding the cell's lock."""
-    path, now = _path(store, asset, cell), datetime.now(UTC).isoformat(timespec="seconds")
-    before = _read(path)
+    name, now = _name(asset, cell), datetime.now(UTC).isoformat(timespec="seconds")
+    before = _parsed(store.record(FOLDER, name))
     again = before is not None and before.fingerprint == fingerprint
     failure = Failure(
         asset=asset,
@@ -91,23 +88,23 @@ def record_failure(
         last=now,
         attempts=before.attempts + 1 if again else 1,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(asdict(failure), indent=1, sort_keys=True, ensure_ascii=False).encode())
+    data = json.dumps(asdict(failure), indent=1, sort_keys=True, ensure_ascii=False).encode()
+    store.write_record(FOLDER, name, data)
     return failure
 
 
 def clear_failure(store: ArtifactStore, asset: str, cell: Cell) -> None:
     """Forget a cell's failure: it has a result again."""
-    _path(store, asset, cell).unlink(missing_ok=True)
+    store.delete_record(FOLDER, _name(asset, cell))
 
 
-def _path(store: ArtifactStore, asset: str, cell: Cell) -> Path:
-    return store.root / FOLDER / f"{'+'.join((asset, *cell))}.json"
+def _name(asset: str, cell: Cell) -> str:
+    return f"{'+'.join((asset, *cell))}.json"
 
 
-def _read(path: Path) -> Failure | None:
+def _parsed(data: bytes | None) -> Failure | None:
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(data or b"")
         return Failure(**{**raw, "cell": tuple(raw["cell"])})
-    except (OSError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return None

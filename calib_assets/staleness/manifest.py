@@ -1,7 +1,15 @@
 """The manifest: what one stored result is, and from what it was made."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+
+from resources.artifacts.atomic import StorageError
+
+FORMAT = 1  # 0: before manifests said their format
+
+
+class NewerFormat(StorageError):
+    """A result was written by a later version of this project, in a format that this version cannot judge."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,8 @@ class Manifest:
         produced_at: ISO time, UTC.
         seconds: Wall-clock time of the body.
         libraries: Versions of the main libraries when it was made, for provenance; not identity.
+        format: Of the manifest; a higher one than :data:`FORMAT` is refused, since it may mean something else.
+        extra: Fields that a later version added without changing the format; kept as they are.
     """
 
     asset: str
@@ -33,10 +43,13 @@ class Manifest:
     produced_at: str = ""
     seconds: float = 0.0
     libraries: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+    extra: dict = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Indented JSON, for people as well."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()
+        said = asdict(self)
+        return json.dumps(said | said.pop("extra"), indent=1, sort_keys=True, ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Manifest":
@@ -44,9 +57,17 @@ class Manifest:
 
         Raises:
             ValueError: If the bytes are not a whole manifest.
+            NewerFormat: If a later version wrote it in a format of its own.
         """
         try:
-            raw = json.loads(data)
-            return cls(**{**raw, "cell": tuple(raw["cell"])})
-        except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raw = {"format": 0, **json.loads(data)}
+            known = {name: raw.pop(name) for name in [field.name for field in fields(cls)] if name in raw}
+            if known["format"] > FORMAT:
+                raise NewerFormat(
+                    f"the result {known.get('asset')}[{'|'.join(known.get('cell', ()))}] has a manifest of format "
+                    f"{known['format']}, and this version of calib-assets knows formats up to {FORMAT}; upgrade "
+                    "calib-assets, or name another store with CALIB_STORE"
+                )
+            return cls(**{**known, "cell": tuple(known["cell"]), "extra": raw})
+        except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"not a manifest: {error}") from error

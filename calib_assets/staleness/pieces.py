@@ -8,7 +8,6 @@ prompts, how many rollouts). So results with other numbers share the pieces that
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -38,8 +37,9 @@ class Pieces:
             part: {name: value for name, value in inputs[part].items() if name not in ignoring}
             for part in ("slices", "upstream")
         }
-        self._cell = context.store.root.joinpath(FOLDER, key, *cell)
+        self._store, self._cell = context.store, context.store.root.joinpath(FOLDER, key, *cell)
         self.folder = self._cell / digest([key, list(cell), {**inputs, **kept}])
+        self._store.pull(self.folder)
 
     def path(self, name: str) -> Path:
         """Where a piece is, or would be."""
@@ -59,7 +59,9 @@ class Pieces:
         self.folder.mkdir(parents=True, exist_ok=True)
         data = parquet_bytes(table)
         write_bytes(self.path(name), data)
-        write_bytes(self.folder / f"{name}.sha256", hashlib.sha256(data).hexdigest().encode())
+        seal = self.folder / f"{name}.sha256"
+        write_bytes(seal, hashlib.sha256(data).hexdigest().encode())
+        self._store.push(self.path(name), seal)
 
     def get(self, name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """A piece, computed where it is not there."""
@@ -71,6 +73,4 @@ class Pieces:
 
     def prune(self) -> None:
         """Drop the pieces of older keys of this cell; call it when a result has been made of these."""
-        others = [path for path in self._cell.iterdir() if path.is_dir() and path != self.folder]
-        for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
-            shutil.rmtree(path, ignore_errors=True)
+        self._store.keep_newest(self._cell, self.folder, KEPT - 1)

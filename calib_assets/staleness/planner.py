@@ -62,12 +62,14 @@ def plan(context: Context, verify: bool = False, again: Container[Pair] = ()) ->
     Returns:
         Empty when everything is up to date.
     """
-    snapshot, stale = Snapshot(context), {}
-    for key in context.graph.nodes:
-        for cell in snapshot.cells(key):
-            found = _check(snapshot, key, cell, stale, verify, again)
-            if found is not None:
-                stale[key, cell] = found
+    stale = {}
+    with context.store.snapshot():
+        snapshot = Snapshot(context)
+        for key in context.graph.nodes:
+            for cell in snapshot.cells(key):
+                found = _check(snapshot, key, cell, stale, verify, again)
+                if found is not None:
+                    stale[key, cell] = found
     return list(stale.values())
 
 

@@ -19,7 +19,8 @@ from calib_assets.staleness.identity import Context, Snapshot, library_version
 from calib_assets.staleness.manifest import Manifest
 from calib_assets.staleness.pieces import Pieces
 from calib_assets.staleness.store import parquet_bytes
-from resources.artifacts.atomic import write_bytes
+from resources.artifacts.atomic import StorageError, write_bytes
+from resources.artifacts.leases import LeaseLost
 
 PREVIEW = "preview.png"
 PARTS = "parts"
@@ -214,8 +215,7 @@ class Run:
     def upstream_folder(self, dep: str) -> Path:
         """Folder of the upstream result in use (for memory-mapped files)."""
         (cell,) = self.upstream_cells(dep)
-        manifest = self.context.store.current(dep, cell)
-        return self.context.store.folder(dep, cell, manifest.fingerprint)
+        return self.context.store.files(self.context.store.require(dep, cell))
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def materialize(
         _require_upstream(snapshot, key, cell)
         try:
             return _compute(snapshot, key, cell, log, run_id)
-        except UpstreamChanged:
+        except (UpstreamChanged, LeaseLost):  # another run has it
             raise
         except Exception as error:
             if not tried_again(error):
@@ -301,18 +301,20 @@ def _keep_failure(
 ) -> None:
     try:
         record_failure(snapshot.context.store, key, cell, snapshot.expected(key, cell), error, run_id)
-    except OSError as second:  # a disk that is full or read-only must not hide what went wrong first
+    except (OSError, StorageError) as second:  # a disk that is full or read-only must not hide what went wrong first
         log(f"the failure of {key}[{cell_name(cell)}] could not be recorded: {second}")
 
 
 def _compute(snapshot: Snapshot, key: str, cell: Cell, log: Callable[[str], None], run_id: str) -> Outcome:
     context, inputs, mark = snapshot.context, snapshot.inputs(key, cell), snapshot.expected(key, cell)
-    folder = context.store.folder(key, cell, mark)
     started = time.monotonic()
-    node, run = context.graph.nodes[key], Run(context, key, cell, folder, mark, log)
-    run.snapshot = snapshot
-    result = node.body(run)
+    node = context.graph.nodes[key]
+    with context.store.working(key, cell, mark, log) as folder:
+        run = Run(context, key, cell, folder, mark, log)
+        run.snapshot = snapshot
+        result = node.body(run)
     seconds = time.monotonic() - started
+    context.store.refresh()
     if Snapshot(context).expected(key, cell) != mark:
         raise UpstreamChanged(
             f"{key}[{cell_name(cell)}]: what it reads changed while it was computed (another run, or new weights); "

@@ -11,12 +11,14 @@ switched after that. Results of earlier fingerprints stay (``keep_previous`` of 
 back is a hit. Every write goes to a temporary name, is flushed to the disk and renamed.
 """
 
+import errno
 import fnmatch
 import hashlib
 import io
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,17 +27,17 @@ from filelock import FileLock, Timeout
 
 from calib_assets.staleness.graph import Cell
 from calib_assets.staleness.manifest import Manifest
-from resources.artifacts.atomic import write_bytes
+from resources.artifacts.atomic import StorageError, explain_full_disk, write_bytes
 
 MANIFEST, CURRENT = "manifest.json", "current.json"
 
 
-class ResultError(RuntimeError):
+class ResultError(StorageError):
     """A stored result that is missing or damaged; the text names it and the remedy."""
 
 
 class ArtifactStore:
-    """Results on a local or shared disk.
+    """Results on a local or shared disk; :class:`~calib_assets.staleness.remote_store.RemoteStore` keeps them elsewhere.
 
     Args:
         root: Folder; it is made when first written to.
@@ -44,6 +46,20 @@ class ArtifactStore:
 
     def __init__(self, root: str | Path, keep_previous: int = 1):
         self.root, self.keep_previous = Path(root), keep_previous
+
+    @property
+    def location(self) -> str:
+        """Where the results are, for people."""
+        return str(self.root)
+
+    def address(self, manifest: Manifest) -> str:
+        """Where one result is, for people."""
+        return str(self.folder(manifest.asset, manifest.cell, manifest.fingerprint))
+
+    def files(self, manifest: Manifest, names: Iterable[str] | None = None) -> Path:
+        """Folder on this machine that holds these files of a result, or all (to map them, or to show them)."""
+        self._bring(manifest, manifest.files if names is None else [name for name in names if name in manifest.files])
+        return self.folder(manifest.asset, manifest.cell, manifest.fingerprint)
 
     def folder(self, asset: str, cell: Cell, fingerprint: str | None = None) -> Path:
         """Folder of a cell, or of one of its results."""
@@ -79,19 +95,21 @@ class ArtifactStore:
 
     def write_files(self, asset: str, cell: Cell, fingerprint: str, files: dict[str, bytes]) -> dict[str, dict]:
         """Write a result's files; returns the ``files`` entry of its manifest."""
-        folder = self.folder(asset, cell, fingerprint)
-        folder.mkdir(parents=True, exist_ok=True)
-        entries = {}
+        folder, entries = self.folder(asset, cell, fingerprint), {}
+        with self._writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            write_bytes(folder / name, data)
+            with self._writing(folder / name):
+                write_bytes(folder / name, data)
             entries[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         return entries
 
     def publish(self, manifest: Manifest) -> None:
         """Make a result whose files are in place the one in use, then drop the oldest results beyond the limit."""
         data, folder = manifest.to_bytes(), self.folder(manifest.asset, manifest.cell)
-        write_bytes(folder / manifest.fingerprint / MANIFEST, data)
-        write_bytes(folder / CURRENT, data)
+        with self._writing(folder):
+            write_bytes(folder / manifest.fingerprint / MANIFEST, data)
+            write_bytes(folder / CURRENT, data)
         self._prune(manifest)
 
     def drop(self, manifest: Manifest) -> None:
@@ -106,6 +124,33 @@ class ArtifactStore:
         for path in self.folder(asset, cell).iterdir():
             if path.is_dir() and path.name != keep and not (path / MANIFEST).exists():
                 shutil.rmtree(path, ignore_errors=True)
+
+    # -- small records beside results, all of a kind in one folder ---------------------------------------------
+
+    def records(self, folder: str) -> dict[str, bytes]:
+        """Name -> content of every record of a folder."""
+        place = self.root / folder
+        names = [path.name for path in place.iterdir()] if place.is_dir() else []
+        found = {name: self.record(folder, name) for name in names if not name.startswith(".")}
+        return {name: data for name, data in found.items() if data is not None}
+
+    def record(self, folder: str, name: str) -> bytes | None:
+        """One record, if it is there."""
+        try:
+            return (self.root / folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write_record(self, folder: str, name: str, data: bytes) -> None:
+        """Keep a record, in place of an earlier one of that name."""
+        with self._writing(self.root / folder):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+            write_bytes(self.root / folder / name, data)
+
+    def delete_record(self, folder: str, name: str) -> None:
+        """Delete a record, if it is there."""
+        with self._writing(self.root / folder):
+            (self.root / folder / name).unlink(missing_ok=True)
 
     def table(self, asset: str, cell: Cell, name: str) -> pl.DataFrame:
         """One table of the result in use, in one file or in parts.
@@ -124,7 +169,9 @@ class ArtifactStore:
         """
         manifest = self.require(asset, cell)
         folder, paths = self.folder(asset, cell, manifest.fingerprint), []
-        for file in self._files(asset, cell, name):
+        files = self._files(asset, cell, name)
+        self._bring(manifest, [file for file in files if file in manifest.files])
+        for file in files:
             path = folder / file
             if file not in manifest.files:
                 self.read(asset, cell, file)  # says what there is
@@ -148,7 +195,7 @@ class ArtifactStore:
         manifest = self.current(asset, cell)
         if manifest is None:
             place = f"{asset}[{'|'.join(cell)}]" if cell else asset
-            raise ResultError(f"{place} has no result in {self.root}; materialize it first (`calib-assets refresh`)")
+            raise ResultError(f"{place} has no result in {self.location}; materialize it first (`calib-assets refresh`)")
         return manifest
 
     def read(self, asset: str, cell: Cell, name: str) -> bytes:
@@ -162,6 +209,7 @@ class ArtifactStore:
         if name not in manifest.files:
             raise ResultError(f"{place} has no file {name!r}; it has {', '.join(sorted(manifest.files))}")
         path = self.folder(asset, cell, manifest.fingerprint) / name
+        self._bring(manifest, [name])
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -175,21 +223,93 @@ class ArtifactStore:
         return data
 
     @contextmanager
-    def lock(self, asset: str, cell: Cell, waiting=None) -> Iterator[None]:
-        """Hold one cell, so that two launches never compute it twice. The lock ends with the process."""
-        path = self.root / ".locks" / f"{'+'.join((asset, *cell))}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def lock(self, asset: str, cell: Cell, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Hold one cell, so that two launches never compute it twice. The lock ends with the process.
+
+        It is the kernel's lock on a file (``flock``), which a shared disk must support between machines, as NFS 4 does.
+
+        Raises:
+            StorageError: If the store cannot be written to, with the remedy.
+        """
+        self.require_writable()
+        with self._file_lock(asset, cell, waiting):
+            yield
+
+    @contextmanager
+    def _file_lock(self, asset: str, cell: Cell, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+        path, told = self.root / ".locks" / f"{'+'.join((asset, *cell))}.lock", False
+        with self._writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(path))
-        told = False
         while True:
             try:
-                with lock.acquire(timeout=1.0):
-                    yield
-                return
+                with self._writing(path):
+                    lock.acquire(timeout=1.0)
+                break
             except Timeout:
                 if waiting is not None and not told:
                     waiting(f"{asset}[{'|'.join(cell)}] is being computed by another run; waiting for it")
                     told = True
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def require_writable(self) -> None:
+        """Raise before any work if nothing can be written here.
+
+        Raises:
+            StorageError: Names the folder, what happened and the remedy.
+            DiskSpaceError: If the disk has no room even for an empty file.
+        """
+        folder = self.root / ".locks"
+        with self._writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"x")
+
+    @contextmanager
+    def _writing(self, place: Path) -> Iterator[None]:
+        try:
+            with explain_full_disk(place):
+                yield
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            raise StorageError(
+                f"{self.root}: results cannot be written here ({error.strerror}); reading works, computing does not. "
+                "Mount it for writing or correct its permissions, or name another store with CALIB_STORE"
+            ) from error
+
+    # -- what other machines see (nothing to do on one disk) ---------------------------------------------------
+
+    def refresh(self) -> None:
+        """Forget what is remembered of the store's content: what follows sees what others have stored."""
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the manifests of many cells as they are at one moment, in few requests."""
+        yield
+
+    @contextmanager
+    def working(self, asset: str, cell: Cell, fingerprint: str, log: Callable[[str], None]) -> Iterator[Path]:
+        """Folder in which a result is made, holding what an interrupted run has left there."""
+        yield self.folder(asset, cell, fingerprint)
+
+    def pull(self, folder: Path) -> None:
+        """Bring what other machines have put into a folder of the store."""
+
+    def push(self, *files: Path) -> None:
+        """Show files of the store to other machines, in this order."""
+
+    def keep_newest(self, parent: Path, folder: Path, others: int) -> None:
+        """Of the folders in ``parent``, keep ``folder`` and the newest ``others``."""
+        found = [path for path in parent.iterdir() if path.is_dir() and path != folder]
+        for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[others:]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _bring(self, manifest: Manifest, names: Iterable[str]) -> None:
+        """Have files of a result on this machine, or do nothing where there are none."""
 
     def _prune(self, manifest: Manifest) -> None:
         folder = self.folder(manifest.asset, manifest.cell)

@@ -32,6 +32,10 @@ class ArtifactError(RuntimeError):
         return type(self), (self.where, self.stored, self.found, self.remedy)
 
 
+class StorageError(RuntimeError):
+    """A place of results cannot be used as it is: no access, read-only, a package missing; the text has the remedy."""
+
+
 class DiskSpaceError(OSError):
     """The disk is (or would become) full. Whatever was already complete stays and is used by a rerun."""
 

@@ -99,8 +99,13 @@ class ReplyStore:
     final: ClassVar[tuple[str, ...]]
 
     def __init__(self, path: str | Path):
-        statements = (statement for _, statement in self.tables.values())
-        self._database = Database(Path(path), self.name, "\n".join((*statements, _SCHEMA)))
+        self.folder = Path(path)
+        self._database = Database(self.folder, self.name, self.schema)
+
+    @property
+    def schema(self) -> str:
+        """Statements that make the tables."""
+        return "\n".join((*(statement for _, statement in self.tables.values()), _SCHEMA))
 
     @staticmethod
     def who(identity: Mapping) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -53,8 +54,9 @@ def remembered_sha256(paths: Sequence[Path], cache_dir: str | Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # a missing or unreadable memo only costs the time to hash again
     digest = file_sha256(*paths)
-    memo.parent.mkdir(parents=True, exist_ok=True)
-    write_json(memo, {"files": stats, "sha256": digest})
+    with suppress(OSError):  # a read-only store can be read
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memo, {"files": stats, "sha256": digest})
     return digest
 
 

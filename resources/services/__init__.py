@@ -4,7 +4,8 @@ Rows of the study become what they describe here and nowhere else. Services are 
 loads a model or calls a server until an asset's body asks for it. Deployments and tests swap them.
 """
 
-from resources.services.deployment import STORE_VARIABLE, StoreService, StudyService
+from calib_assets.staleness.store import ArtifactStore
+from resources.services.deployment import CACHE_VARIABLE, STORE_VARIABLE, StoreService, StudyService
 from resources.services.embedders import Embedders
 from resources.services.judges import ENDPOINT_VARIABLE, Judges
 from resources.services.language_models import CACHE_FOLDER, LanguageModels, settings_of, source_of
@@ -15,6 +16,7 @@ from resources.services.speakers import Speakers
 
 __all__ = [
     "CACHE_FOLDER",
+    "CACHE_VARIABLE",
     "ENDPOINT_VARIABLE",
     "STORE_VARIABLE",
     "Embedders",
@@ -32,13 +34,14 @@ __all__ = [
 ]
 
 
-def tools_of(models: LanguageModels) -> dict[str, object]:
+def tools_of(models: LanguageModels, store: ArtifactStore) -> dict[str, object]:
     """Every service that assets are given, by name."""
+    objects = getattr(store, "objects", None)
     return {
         "language_models": models,
-        "judges": Judges(models),
+        "judges": Judges(models, objects),
         "embedders": Embedders(models.device),
         "prompt_sets": PromptSets(),
         "problem_sets": ProblemSets(),
-        "speakers": Speakers(models),
+        "speakers": Speakers(models, objects),
     }

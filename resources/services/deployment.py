@@ -1,14 +1,19 @@
 """The study file in use and the store of its results."""
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
 import dagster as dg
 
+from calib_assets.staleness.remote_store import RemoteStore
 from calib_assets.staleness.store import ArtifactStore
 from calib_assets.study import Study, load_study, study_path
+from resources.artifacts.objects import Objects, is_url
 
-STORE_VARIABLE = "CALIB_STORE"
+STORE_VARIABLE, CACHE_VARIABLE = "CALIB_STORE", "CALIB_CACHE"
+_opened: dict[tuple[str, str, int], RemoteStore] = {}  # one for each place: what it has listed serves all assets
 
 
 class StudyService(dg.ConfigurableResource):
@@ -29,7 +34,7 @@ class StoreService(dg.ConfigurableResource):
     """The artifact store.
 
     Attributes:
-        root: Its folder; empty means ``CALIB_STORE``, then the study's ``storage.root``.
+        root: Its folder, or a URL such as ``s3://bucket/prefix``; empty means ``CALIB_STORE``, then the study's ``storage.root``.
         keep_previous: Results of earlier fingerprints kept for each cell.
     """
 
@@ -38,6 +43,28 @@ class StoreService(dg.ConfigurableResource):
     keep_previous: int = 1
 
     def open(self) -> ArtifactStore:
-        """The store; its folder need not exist yet."""
+        """The store; its folder need not exist yet.
+
+        Raises:
+            StorageError: If it is on object storage and the package for that is missing.
+        """
         root = self.root or os.environ.get(STORE_VARIABLE) or self.study.load().storage.root
-        return ArtifactStore(Path(root).resolve(), self.keep_previous)
+        if not is_url(root):
+            return ArtifactStore(Path(root.removeprefix("file://")).resolve(), self.keep_previous)
+        key = root.rstrip("/"), str(working_folder(root)), self.keep_previous
+        if key not in _opened:
+            _opened[key] = RemoteStore(Objects(root), working_folder(root), self.keep_previous)
+        return _opened[key]
+
+
+def working_folder(url: str) -> Path:
+    """Folder of this machine for a store on object storage: one for each URL, under ``CALIB_CACHE`` or the user's cache.
+
+    >>> working_folder("s3://bucket/study").name
+    'bucket-study-0dbbb281'
+    """
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calib-assets"
+    url = url.rstrip("/")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", url.partition("://")[2])[-60:]
+    digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+    return Path(os.environ.get(CACHE_VARIABLE) or user).resolve() / f"{name}-{digest}"

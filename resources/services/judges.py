@@ -5,7 +5,10 @@ from pathlib import Path
 
 from calib_assets.study import Study
 from calib_assets.study.judging import JudgeRow
+from resources.artifacts.objects import Objects
+from resources.endpoints.shared_replies import SharedReplies
 from resources.judges import Judge, LlmJudge, LlmJudgeSettings, LocalJudge, SettingsError, VerdictStore, VerifierJudge
+from resources.services.sharing import SharedJudge
 
 ENDPOINT_VARIABLE = "CALIB_JUDGE_ENDPOINT"
 VERDICT_FOLDER = "verdicts"
@@ -16,10 +19,11 @@ class Judges:
 
     Args:
         language_models: How the models of local judges are opened.
+        objects: Storage through which machines share verdicts; None where the store is a folder.
     """
 
-    def __init__(self, language_models):
-        self.language_models = language_models
+    def __init__(self, language_models, objects: Objects | None = None):
+        self.language_models, self.objects = language_models, objects
 
     def open(self, row: JudgeRow, study: Study, root: Path) -> Judge:
         """A judge; nothing is asked or loaded before it has something to judge.
@@ -34,6 +38,12 @@ class Judges:
         """
         if row.kind == "verifier":
             return VerifierJudge(row.name, row.matching)
+        judge = self._rubric_judge(row, study, root)
+        if self.objects is None:
+            return judge
+        return SharedJudge(judge, SharedReplies(judge.verdicts, self.objects))
+
+    def _rubric_judge(self, row: JudgeRow, study: Study, root: Path) -> LlmJudge | LocalJudge:
         verdicts = VerdictStore(root / VERDICT_FOLDER)
         if row.kind == "llm":
             return LlmJudge(_settings(row), verdicts)
@@ -47,7 +57,6 @@ class Judges:
             reason_tokens=row.max_tokens,
             max_missing_share=row.max_missing_share,
         )
-
 
     def unready(self, row: JudgeRow) -> str | None:
         """Why a judge could not be asked now (no endpoint, no key, a wrong field), or None.

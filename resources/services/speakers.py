@@ -5,7 +5,10 @@ from pathlib import Path
 
 from calib_assets.study.models import ModelRow
 from calib_assets.study.speaking import ApiModelRow
+from resources.artifacts.objects import Objects
 from resources.endpoints.errors import SettingsError
+from resources.endpoints.shared_replies import SharedReplies
+from resources.services.sharing import SharedSpeaker
 from resources.speakers import ApiModelSettings, ApiSpeaker, LocalSpeaker, SampleStore, Speaker
 
 SAMPLE_FOLDER = "samples"
@@ -16,10 +19,11 @@ class Speakers:
 
     Args:
         language_models: How models with weights are opened.
+        objects: Storage through which machines share samples; None where the store is a folder.
     """
 
-    def __init__(self, language_models):
-        self.language_models = language_models
+    def __init__(self, language_models, objects: Objects | None = None):
+        self.language_models, self.objects = language_models, objects
 
     def open(self, row: ModelRow | ApiModelRow, root: Path, answer_prefix: str = "") -> Speaker:
         """A speaker; nothing is asked or loaded before it has a question.
@@ -33,7 +37,10 @@ class Speakers:
             SettingsError: If the row cannot be used as it is, with the remedy.
         """
         if isinstance(row, ApiModelRow):
-            return ApiSpeaker(_settings(row), SampleStore(root / SAMPLE_FOLDER))
+            speaker = ApiSpeaker(_settings(row), SampleStore(root / SAMPLE_FOLDER))
+            if self.objects is None:
+                return speaker
+            return SharedSpeaker(speaker, SharedReplies(speaker.samples, self.objects))
         models = self.language_models
         return LocalSpeaker(lambda: models.open(row, root, answer_prefix), row.variant == "base", models.batch_rows)
 

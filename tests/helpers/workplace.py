@@ -52,16 +52,22 @@ def external_rollouts(n_prompts: int = 8, n_rollouts: int = 6) -> pl.DataFrame:
 
 
 class Workplace:
-    """A study file, its store and its definitions, in one folder; edits go through :meth:`edit`."""
+    """A study file, its store and its definitions, in one folder; edits go through :meth:`edit`.
 
-    def __init__(self, folder, new: bool = True):
+    Args:
+        folder: Of the study file.
+        new: Write the study file; else it is there.
+        store: Folder or URL of the store (default: in ``folder``).
+    """
+
+    def __init__(self, folder, new: bool = True, store: str = ""):
         self.folder = folder
         self.file = folder / "study.yaml"
         if new:
             folder.mkdir(parents=True, exist_ok=True)
             self._write()
         self.study = StudyService(path=str(self.file))
-        self.store = StoreService(root=str(folder / "store"), study=self.study)
+        self.store = StoreService(root=store or str(folder / "store"), study=self.study)
         self.models = LanguageModels()
         self.defs = self.definitions()
 

@@ -1,0 +1,141 @@
+"""Verdicts of two machines on a real S3 server: the union everywhere, nothing twice, nothing lost by a kill."""
+
+import threading
+
+import pytest
+
+from resources.artifacts.objects import Objects
+from resources.endpoints.shared_replies import SharedReplies
+from resources.endpoints.store import Reply
+from resources.judges import Item, Verdict, VerdictStore
+from resources.judges.verdicts import PairVerdict
+from resources.services.sharing import SharedJudge
+
+IDENTITY = {"model": "m"}
+JUDGE = VerdictStore.who(IDENTITY)
+
+
+def judged(store, text, score=80):
+    key = store.key(IDENTITY, "p", text)
+    store.settle(key, JUDGE, Verdict("ok", score, 2, 3, raw="ü", cost=0.1), Reply("ok", "ü", 10, 5, 0.1), item=text)
+    return key
+
+
+@pytest.fixture
+def machines(bucket, tmp_path):
+    made = []
+    for name in ("one", "two"):
+        store = VerdictStore(tmp_path / name)
+        made.append((store, SharedReplies(store, Objects(bucket))))
+    yield made
+    for store, shared in made:
+        store.close(), shared.close()
+
+
+def test_every_machine_gets_every_verdict_and_reply_once(machines):
+    (one, shared_one), (two, shared_two) = machines
+    before = judged(one, "before sharing began")
+    shared_one.push(), shared_two.pull()
+    keys = [before, judged(one, "a"), judged(one, "b")]
+    pair = one.pair_key(IDENTITY, "p", "a", "b")
+    one.settle(pair, JUDGE, PairVerdict("ok", 100), Reply("ok", "", 1, 1, measured=False), item="ab")
+    one.record("lost", JUDGE, Reply("no answer", "", 7, 7, measured=False))
+    assert shared_one.push() == 7 and shared_one.push() == 0
+    assert shared_two.pull() == 1 and shared_two.pull() == 0
+    assert two.get(keys) == one.get(keys) and len(two.get(keys)) == 3
+    assert two.get([pair], PairVerdict) == one.get([pair], PairVerdict) != {}
+    assert two.replies(before) == one.replies(before) and two.replies("lost") == one.replies("lost") != []
+    assert two.ledger(IDENTITY) == one.ledger(IDENTITY) and one.ledger(IDENTITY).calls == 5
+    assert shared_two.push() == 0, "what came from outside is not sent back"
+
+
+def test_the_first_verdict_that_is_known_stays(machines):
+    (one, shared_one), (two, shared_two) = machines
+    key = judged(one, "a", score=80)
+    judged(two, "a", score=20)
+    shared_one.push(), shared_two.pull(), shared_two.push(), shared_one.pull()
+    assert (one.get([key])[key].grammar, two.get([key])[key].grammar) == (80, 20)
+    assert one.ledger(IDENTITY).calls == two.ledger(IDENTITY).calls == 2  # both were paid
+
+
+def test_an_upload_that_was_cut_off_is_repeated_as_the_same_segment(bucket, machines):
+    class CutOff(Objects):
+        fails = True
+
+        def put(self, name, data):
+            super().put(name, data)
+            if self.fails:
+                raise ConnectionError("cut off after the upload")
+
+    (one, _), (two, shared_two) = machines
+    objects = CutOff(bucket)
+    again = SharedReplies(one, objects)
+    judged(one, "a")
+    with pytest.raises(ConnectionError):
+        again.push()
+    judged(one, "b")
+    objects.fails = False
+    again.push()
+    assert shared_two.pull() == 2 and two.ledger(IDENTITY) == one.ledger(IDENTITY) and one.ledger(IDENTITY).calls == 2
+    again.close()
+
+
+def test_verdicts_are_uploaded_while_judging_goes_on(machines):
+    (one, shared_one), (two, shared_two) = machines
+    with shared_one.pushing(print, interval_s=0.1):
+        key = judged(one, "a")
+        for _ in range(200):
+            if shared_two.pull():
+                break
+            threading.Event().wait(0.05)
+        assert key in two.get([key])
+    with pytest.raises(KeyboardInterrupt), shared_one.pushing(print, interval_s=100):
+        last = judged(one, "b")
+        raise KeyboardInterrupt
+    shared_two.pull()
+    assert last in two.get([last])
+
+
+class Paid:
+    """A judge that counts what it is paid for, and keeps its verdicts as all do."""
+
+    kind, name, threshold = "llm", "paid", 99
+
+    def __init__(self, verdicts, calls):
+        self.verdicts, self.calls = verdicts, calls
+
+    def identity(self):
+        return IDENTITY
+
+    def pending(self, items):
+        return len({item.response for item in items} - self._known(items))
+
+    def _known(self, items):
+        keys = {item.response: self.verdicts.key(IDENTITY, "p", item.response) for item in items}
+        found = self.verdicts.get(list(keys.values()))
+        return {text for text, key in keys.items() if key in found}
+
+    def judge(self, items, *, progress=None):
+        for item in items:
+            if item.response not in self._known(items):
+                self.calls.append(item.response)
+                threading.Event().wait(0.05)
+                judged(self.verdicts, item.response)
+        return [self.verdicts.get([key := self.verdicts.key(IDENTITY, "p", item.response)])[key] for item in items]
+
+
+def test_two_machines_that_judge_the_same_texts_at_once_pay_once(machines):
+    calls, items = [], [Item("p", f"text {number}") for number in range(6)]
+    judges = [SharedJudge(Paid(store, calls), shared) for store, shared in machines]
+    found = [None, None]
+
+    def ask(which):
+        found[which] = judges[which].judge(items)
+
+    threads = [threading.Thread(target=ask, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(calls) == [item.response for item in items]
+    assert found[0] == found[1] and len(found[0]) == 6
