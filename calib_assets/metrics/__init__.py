@@ -23,6 +23,12 @@ from calib_assets.metrics.bounds import (
 )
 from calib_assets.metrics.canopy import canopy_summary, prompt_measures
 from calib_assets.metrics.canopy_comparison import paired_comparison
+from calib_assets.metrics.code_calibration import (
+    calibration_differences,
+    calibration_summary,
+    code_calibration,
+    ranked_sequences,
+)
 from calib_assets.metrics.conditional_calibration import conditional_calibration
 from calib_assets.metrics.conditional_mass import conditional_ranks, frequent_valid, mass_by_temperature
 from calib_assets.metrics.decoding_comparison import best_decoding, decoding_points
@@ -38,6 +44,7 @@ from calib_assets.metrics.logit_fit_tables import logit_fits
 from calib_assets.metrics.model_scaling import model_scaling
 from calib_assets.metrics.node_frontiers import node_curves, node_summaries
 from calib_assets.metrics.pareto import best_diversity, calibration_gap, validity_diversity_frontier
+from calib_assets.metrics.pass_at_k import pass_at_k, pass_rates, pass_summary
 from calib_assets.metrics.precision_recall import (
     LocalPrecisionRecall,
     frontier_auc,
@@ -94,10 +101,13 @@ __all__ = [
     "best_diversity",
     "binary_agreement",
     "c_epsilon",
+    "calibration_differences",
     "calibration_gap",
+    "calibration_summary",
     "canopy_measures",
     "canopy_summary",
     "cheapest_design",
+    "code_calibration",
     "conditional_calibration",
     "conditional_ranks",
     "correlation_summary",
@@ -134,11 +144,15 @@ __all__ = [
     "node_summaries",
     "order_auroc",
     "paired_comparison",
+    "pass_at_k",
+    "pass_rates",
+    "pass_summary",
     "precision_at_n_valid",
     "precision_recall_frontier",
     "prompt_correlations",
     "prompt_diversity",
     "prompt_measures",
+    "ranked_sequences",
     "recall_at_precision",
     "recall_bound",
     "recall_ceiling",
