@@ -8,6 +8,7 @@ other. The counterparts of the paper's figures are listed in each module's first
 
 from calib_assets.figures.calibration_gap import calibration_gap
 from calib_assets.figures.canopy_comparison import canopy_change, canopy_levels
+from calib_assets.figures.code_calibration import pass_curves, ranked_programs
 from calib_assets.figures.conditional_calibration import conditional_calibration
 from calib_assets.figures.decoding_comparison import decoding_comparison
 from calib_assets.figures.depth_frontiers import depth_frontiers
@@ -48,8 +49,10 @@ __all__ = [
     "mass_by_temperature",
     "model_scaling",
     "order_bound",
+    "pass_curves",
     "png",
     "prompt_variability",
+    "ranked_programs",
     "residual_qq",
     "sequence_precision_recall",
     "sequence_probability",

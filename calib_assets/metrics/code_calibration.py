@@ -51,7 +51,7 @@ RANKED_SCHEMA = {
     "share": pl.Float64,
     "program": pl.String,
 }
-ROUNDING = 1e-3  # of a log-probability between rows of one batch and of another, as a share
+ROUNDING = 0.01  # of a log-probability, as a share: between batches here, and between calls of a server
 SUMMARY_SCHEMA = {
     "measure": pl.String,
     "est": pl.Float64,
@@ -214,9 +214,10 @@ def _problem(own: pl.DataFrame) -> dict:
 
 
 def _unit() -> pl.Expr:
-    """A program, or the sequence that holds none."""
-    none = pl.lit("no program: ") + pl.col("sequence")
-    return pl.coalesce(pl.lit("program: ") + pl.col("program"), none).alias("unit")
+    """A program with its verdict, or the sequence that holds none."""
+    # Two texts of one normal form can differ in a verdict only if one has trailing blanks inside of a string.
+    verdict = pl.when("passed").then(pl.lit("passed: ")).otherwise(pl.lit("failed: "))
+    return pl.coalesce(verdict + pl.col("program"), pl.lit("none: ") + pl.col("sequence")).alias("unit")
 
 
 def _programs(scored: pl.DataFrame) -> pl.DataFrame:

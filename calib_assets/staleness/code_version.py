@@ -31,6 +31,10 @@ PLUMBING = (
     "resources.artifacts.objects",
     "resources.language_models.loading",
     "resources.language_models.sources",
+    "resources.sandbox.channel",
+    "resources.sandbox.probe",
+    "resources.sandbox.remedies",
+    "resources.sandbox.sandbox",
 )
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))

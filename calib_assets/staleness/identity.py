@@ -1,6 +1,7 @@
 """Identity of one (asset, cell): everything that its numbers depend on, and the fingerprint of that."""
 
 import json
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -232,7 +233,9 @@ def _parts(roots: tuple[object, ...]) -> dict[str, str]:
 
 @cache
 def library_version(name: str) -> str:
-    """Version of an installed distribution, or "absent"."""
+    """Version of an installed distribution, or "absent"; ``python`` is the language that programs run in."""
+    if name == "python":
+        return ".".join(platform.python_version_tuple()[:2])
     try:
         return version(name).split("+")[0]  # 2.13.0+cpu and 2.13.0+cu130 are one version on two devices
     except PackageNotFoundError:

@@ -33,10 +33,14 @@ def collapse_answers_spec(study: Study, collapse: str) -> Slice:
 
 
 def coding_spec(study: Study, coding: str) -> Slice:
-    """What is asked, and how programs are sampled."""
-    row = study.coding_row(coding)
+    """How programs are sampled."""
     fields = {"temperature", "top_p", "top_k", "max_new_tokens", "seed", "extraction", "ends_with"}
-    return {**row.model_dump(mode="json", include=fields), "questions": questions_source(row)}
+    return study.coding_row(coding).model_dump(mode="json", include=fields)
+
+
+def coding_questions_spec(study: Study, coding: str) -> Slice:
+    """What is asked: each problem apart from its tests."""
+    return {"questions": questions_source(study.coding_row(coding))}
 
 
 def coding_count_spec(study: Study, coding: str) -> Slice:
@@ -45,14 +49,14 @@ def coding_count_spec(study: Study, coding: str) -> Slice:
 
 
 def coding_tests_spec(study: Study, coding: str) -> Slice:
-    """The tests, by their content."""
-    return {"tests": checks_source(study.coding_row(coding))}
+    """The tests, by their content, and how many verdicts may be missing."""
+    row = study.coding_row(coding)
+    return {"tests": checks_source(row), "max_missing_share": row.max_missing_share}
 
 
 def coding_limits_spec(study: Study, coding: str) -> Slice:
     """What a program may use while its tests run: a program that needs more fails."""
-    row = study.coding_row(coding)
-    return {**row.limits.model_dump(mode="json"), "max_missing_share": row.max_missing_share}
+    return study.coding_row(coding).limits.model_dump(mode="json")
 
 
 def coding_scoring_spec(study: Study, coding: str) -> Slice:
@@ -74,6 +78,7 @@ CASE_SLICES = {
     "collapse_count_spec": (("collapse",), collapse_count_spec),
     "collapse_answers_spec": (("collapse",), collapse_answers_spec),
     "coding_spec": (("coding",), coding_spec),
+    "coding_questions_spec": (("coding",), coding_questions_spec),
     "coding_count_spec": (("coding",), coding_count_spec),
     "coding_tests_spec": (("coding",), coding_tests_spec),
     "coding_limits_spec": (("coding",), coding_limits_spec),

@@ -11,6 +11,7 @@ from resources.services.judges import ENDPOINT_VARIABLE, Judges
 from resources.services.language_models import CACHE_FOLDER, LanguageModels, settings_of, source_of
 from resources.services.problem_sets import ProblemSets
 from resources.services.prompt_sets import PromptSets
+from resources.services.sandboxes import Sandboxes
 from resources.services.slicing import slicer_of
 from resources.services.speakers import Speakers
 
@@ -24,6 +25,7 @@ __all__ = [
     "LanguageModels",
     "ProblemSets",
     "PromptSets",
+    "Sandboxes",
     "Speakers",
     "StoreService",
     "StudyService",
@@ -44,4 +46,5 @@ def tools_of(models: LanguageModels, store: ArtifactStore) -> dict[str, object]:
         "prompt_sets": PromptSets(),
         "problem_sets": ProblemSets(),
         "speakers": Speakers(models, objects),
+        "sandboxes": Sandboxes(),
     }

@@ -4,6 +4,7 @@ import shutil
 
 import dagster as dg
 import pytest
+from coding_workplace import CodingWorkplace
 from workplace import Workplace
 
 
@@ -15,6 +16,16 @@ def finished(tmp_path_factory):
         summary, computed = place.refresh(instance)
     assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
     return place, computed
+
+
+@pytest.fixture(scope="session")
+def coding(tmp_path_factory):
+    """A coding study that has been computed once. Never edit it."""
+    place = CodingWorkplace(tmp_path_factory.mktemp("coding"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        summary, _ = place.refresh(instance)
+    assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
+    return place
 
 
 @pytest.fixture

@@ -16,17 +16,19 @@ ELSEWHERE = {"panel"}
 
 
 @pytest.fixture(scope="module")
-def computed(finished):
-    """asset -> table -> its columns, of every cell of the workplace, read from the files themselves."""
-    store, found = finished[0].store.open(), {}
-    for key in GRAPH.nodes:
-        for cell in GRAPH.cells(key, finished[0].study.load()):
-            manifest = store.current(key, cell)
-            for name in manifest.files:
-                if name.endswith(".parquet") and "/" not in name:
-                    table = re.sub(r"(-\d{5})?\.parquet$", "", name)
-                    path = Path(store.folder(key, cell, manifest.fingerprint)) / name
-                    found.setdefault(key, {}).setdefault(table, set()).update(pl.read_parquet_schema(path))
+def computed(finished, coding):
+    """asset -> table -> its columns, of every cell of the workplaces, read from the files themselves."""
+    found = {}
+    for place in (finished[0], coding):
+        store, study = place.store.open(), place.study.load()
+        for key in GRAPH.nodes:
+            for cell in GRAPH.cells(key, study):
+                manifest = store.current(key, cell)
+                for name in manifest.files:
+                    if name.endswith(".parquet") and "/" not in name:
+                        table = re.sub(r"(-\d{5})?\.parquet$", "", name)
+                        path = Path(store.folder(key, cell, manifest.fingerprint)) / name
+                        found.setdefault(key, {}).setdefault(table, set()).update(pl.read_parquet_schema(path))
     return found
 
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import canopy_tables
+import code_tables
 import order_tables
 import polars as pl
 import pytest
@@ -41,5 +42,7 @@ def canopy() -> SimpleNamespace:
 @pytest.fixture(scope="session")
 def every_table(tables, order, canopy) -> dict[str, pl.DataFrame]:
     """The tables of all studies by name."""
-    assert len(tables | order.tables | canopy.tables) == sum(map(len, (tables, order.tables, canopy.tables)))
-    return tables | order.tables | canopy.tables
+    parts = (tables, order.tables, canopy.tables, code_tables.all_tables())
+    together = {name: table for part in parts for name, table in part.items()}
+    assert len(together) == sum(map(len, parts))
+    return together

@@ -48,6 +48,8 @@ def every_figure(tables) -> dict:
         "canopy_levels": lambda: figures.canopy_levels(tables["canopy_models"]),
         "canopy_change": lambda: figures.canopy_change(tables["canopy_comparison"]),
         "residual_qq": lambda: figures.residual_qq(tables["scaled_residuals"], tables["residual_tests"]),
+        "ranked_programs": lambda: figures.ranked_programs(tables["ranked_programs"]),
+        "pass_curves": lambda: figures.pass_curves(tables["pass_speakers"]),
         "diversity_regression": lambda: figures.diversity_regression(tables["beta_panel"], tables["predictions"]),
     }
 

@@ -8,6 +8,7 @@ from calib_assets.study import StudyError, load_study
 from calib_assets.study.case_slices import (
     coding_count_spec,
     coding_limits_spec,
+    coding_questions_spec,
     coding_scoring_spec,
     coding_spec,
     coding_tests_spec,
@@ -119,7 +120,8 @@ def test_slices_hold_one_thing_each(load, document):
 
 
 def test_coding_slices(load, document, tmp_path):
-    cuts = (coding_spec, coding_count_spec, coding_tests_spec, coding_limits_spec, coding_scoring_spec)
+    cuts = (coding_spec, coding_questions_spec, coding_count_spec, coding_tests_spec)
+    cuts += (coding_limits_spec, coding_scoring_spec)
 
     def slices(**changes):
         study = load(document | {"coding": [document["coding"][0] | changes]})
@@ -137,7 +139,7 @@ def test_coding_slices(load, document, tmp_path):
     path.write_text(path.read_text().replace('"expected": ""', '"expected": "1"'))
     assert changed(slices()) == ["coding_tests_spec"]
     path.write_text(path.read_text().replace('"prompt": "p"', '"prompt": "q"'))
-    assert changed(slices()) == ["coding_spec", "coding_tests_spec"]
+    assert changed(slices()) == ["coding_questions_spec", "coding_tests_spec"]
 
 
 def test_cells_of_one_speaker_stand_together(load, document):

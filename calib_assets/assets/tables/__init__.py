@@ -4,13 +4,13 @@ Belongs here: what a row and a column mean, with units. Does not belong here: ty
 formulas (``docs/papers.md``). A new table or column needs a line here: the tests compare this with what is computed.
 """
 
-from calib_assets.assets.tables import canopy, order, shape
+from calib_assets.assets.tables import canopy, coding, order, shape
 from calib_assets.assets.tables.shared import COLUMNS, INTERVALS
 from calib_assets.assets.tables.table import Table
 
-TABLES: dict[str, Table] = {**shape.TABLES, **order.TABLES, **canopy.TABLES}
+TABLES: dict[str, Table] = {**shape.TABLES, **order.TABLES, **canopy.TABLES, **coding.TABLES}
 """Table -> what it is. A name means the same in every asset."""
-HELD: dict[str, tuple[str, ...]] = {**shape.HELD, **order.HELD, **canopy.HELD}
+HELD: dict[str, tuple[str, ...]] = {**shape.HELD, **order.HELD, **canopy.HELD, **coding.HELD}
 """Asset -> its tables, the one it is about first; assets without tables are absent."""
 
 
