@@ -104,6 +104,9 @@ def _validate(options: argparse.Namespace) -> int:
         print(
             f"rollouts {row.name}: {prompts * row.rollouts:,} of at most {row.max_new_tokens:,} tokens for each model"
         )
+    for row in study.collapse:
+        who = f"{len(study.speakers)} speakers, {len(study.api_models)} of them behind a server"
+        print(f"collapse {row.name}: {row.calls:,} answers of each of {who}")
     for row in study.external:
         print(f"external {row.name}: {read_external(row).select(pl.len()).collect().item():,} rows of {row.kind}")
     return 0
@@ -194,7 +197,7 @@ def render(stale: Sequence[Stale], view) -> list[str]:
         lines.append(f"model work: {item.name}: at most {_work(item.work)}")
     total_work = sum((item.work for item in model_work), Work(0, 0))
     lines.append(f"model work in all: at most {_work(total_work)}" if model_work else "model work: none")
-    lines += _unready_judges(stale, view)
+    lines += _unready_judges(stale, view) + _unready_speakers(stale, view)
     return lines
 
 
@@ -211,9 +214,19 @@ def _unready_judges(stale: Sequence[Stale], view) -> list[str]:
     return [f"note: {reason}" for reason in found if reason]
 
 
+def _unready_speakers(stale: Sequence[Stale], view) -> list[str]:
+    """One line for each speaker that stale cells may need and that could not be asked now."""
+    names = {item.cell[-1]: None for item in stale if "speaker_spec" in view.graph.nodes[item.key].deps}
+    found = (view.tools["speakers"].unready(view.study.speaker(name)) for name in names)
+    return [f"note: {reason}" for reason in found if reason]
+
+
 def _work(work: Work) -> str:
-    parts = [f"{work.forward_tokens:,} tokens", f"{_size(work.disk_bytes)} of logits" if work.disk_bytes else ""]
+    parts = [f"{_size(work.disk_bytes)} of logits" if work.disk_bytes else ""]
     parts.append(f"{work.judge_calls:,} calls of judges" if work.judge_calls else "")
+    parts.append(f"{work.api_calls:,} calls of API models" if work.api_calls else "")
+    if work.forward_tokens or not any(parts):
+        parts.insert(0, f"{work.forward_tokens:,} tokens")
     return ", ".join(part for part in parts if part)
 
 

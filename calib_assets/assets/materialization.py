@@ -152,5 +152,5 @@ def _expected(outcome: Outcome, view: Context) -> dict[str, object]:
     if outcome.status != "computed" or node.work is None:
         return {}
     work = node.work(view, outcome.manifest.cell)
-    known = {"forward tokens": work.forward_tokens, "judge calls": work.judge_calls}
+    known = {"forward tokens": work.forward_tokens, "judge calls": work.judge_calls, "API calls": work.api_calls}
     return {f"{name}, at most": value for name, value in known.items() if value}

@@ -3,8 +3,9 @@
 import yaml
 
 from calib_assets.assets.canopy.verdicts import COMPARISON_RULES
+from calib_assets.assets.cases.case_reports import CASE_DEPS, CASE_SECTIONS, CASE_STUDIES
 from calib_assets.assets.sections import checked, provenance
-from calib_assets.report import LeftOut, StudyPart, canopy_part, order_part, shape_part, study_report
+from calib_assets.report import LeftOut, StudyPart, canopy_part, cases_part, order_part, shape_part, study_report
 from calib_assets.report.codec import decode
 from calib_assets.staleness.graph import Cell, Node, cell_name
 from calib_assets.staleness.run import Result, Run
@@ -44,6 +45,10 @@ def report(run: Run) -> Result:
         checks += [check for found in drawn.values() for check in found["checks"]]
         if cells or (part is _canopy and run.upstream_cells("external_data")):
             parts.append(part(run, cells, drawn))
+    cases = [case for case in (make(run) for make in CASE_STUDIES) if case is not None]
+    if cases:
+        parts.append(cases_part(cases))
+    checks += [check for case in cases for check in case.checks]
     checks += checked(run, COMPARISON_RULES)
     configuration = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
     left_out = _left_out(run)
@@ -63,7 +68,8 @@ def report(run: Run) -> Result:
 
 def _left_out(run: Run) -> list[LeftOut]:
     failed = [LeftOut(failure.name, f"{failure.kind}: {failure.error}"[:LONGEST_ERROR]) for failure in run.failures]
-    return failed + [LeftOut(f"{dep}[{cell_name(cell)}]") for dep, cell in run.uncomputed if dep in SECTIONS]
+    shown = (*SECTIONS, *CASE_SECTIONS)
+    return failed + [LeftOut(f"{dep}[{cell_name(cell)}]") for dep, cell in run.uncomputed if dep in shown]
 
 
 def _shape(run: Run, cells: list[Cell], drawn: dict[Cell, dict]) -> StudyPart:
@@ -121,6 +127,7 @@ NODE = Node(
         "canopy_section",
         "external_data",
         *dict.fromkeys((*CANOPY.values(), *CANOPY_OVERALL.values())),
+        *CASE_DEPS,
         "floors_spec",
         "report_spec",
     ),

@@ -6,6 +6,7 @@ tables as the assets publish them; a decoding rule that these modules have never
 other. The counterparts of the paper's figures are listed in each module's first line.
 """
 
+from calib_assets.figures.answer_collapse import effective_answers, top_answers
 from calib_assets.figures.calibration_gap import calibration_gap
 from calib_assets.figures.canopy_comparison import canopy_change, canopy_levels
 from calib_assets.figures.code_calibration import pass_curves, ranked_programs
@@ -40,6 +41,7 @@ __all__ = [
     "decoding_comparison",
     "depth_frontiers",
     "diversity_regression",
+    "effective_answers",
     "entropy_trajectories",
     "greedy_robustness",
     "inline_svg",
@@ -64,5 +66,6 @@ __all__ = [
     "temperature_tradeoff",
     "thumbnail",
     "token_distribution",
+    "top_answers",
     "validity_diversity_frontier",
 ]

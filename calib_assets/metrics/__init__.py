@@ -12,6 +12,7 @@ from calib_assets.metrics.step_entropy import top_entropy
 # isort: on
 from calib_assets.metrics.agreement import BinaryAgreement, binary_agreement, krippendorff_alpha
 from calib_assets.metrics.agreement_tables import MAJORITY, annotator_agreement, judge_pairs, majority
+from calib_assets.metrics.answer_collapse import answer_counts, answer_measures, answer_outcomes, answers
 from calib_assets.metrics.bounds import (
     c_epsilon,
     diversity_bound_f4,
@@ -96,6 +97,10 @@ __all__ = [
     "TOKENIZERS",
     "ValidityDiversity",
     "annotator_agreement",
+    "answer_counts",
+    "answer_measures",
+    "answer_outcomes",
+    "answers",
     "average_precision",
     "best_decoding",
     "best_diversity",

@@ -3,13 +3,16 @@
 What belongs here: turning finished tables and figures into a page. What must not: computing results, reading
 or writing files, Dagster. :mod:`~calib_assets.report.contract` is the contract with callers;
 :func:`~calib_assets.report.page.build_report` renders any sections; :mod:`~calib_assets.report.shape_study`,
-:mod:`~calib_assets.report.order_study` and :mod:`~calib_assets.report.canopy_study` know which figures and tables
-belong to those studies, and :mod:`~calib_assets.report.study` puts such parts on one page.
+:mod:`~calib_assets.report.order_study`, :mod:`~calib_assets.report.canopy_study` and
+:mod:`~calib_assets.report.cases_collapse` know which figures and tables belong to those studies, and
+:mod:`~calib_assets.report.study` puts such parts on one page.
 """
 
 from calib_assets.report.canopy_fit import regression_section
 from calib_assets.report.canopy_overview import canopy_overview
 from calib_assets.report.canopy_study import canopy_part, canopy_section
+from calib_assets.report.cases_collapse import collapse_case, collapse_section
+from calib_assets.report.cases_study import CaseStudy, cases_part
 from calib_assets.report.contract import (
     Absent,
     Check,
@@ -30,6 +33,7 @@ from calib_assets.report.study import StudyPart, study_report
 
 __all__ = [
     "Absent",
+    "CaseStudy",
     "Check",
     "Column",
     "Finding",
@@ -44,6 +48,9 @@ __all__ = [
     "canopy_overview",
     "canopy_part",
     "canopy_section",
+    "cases_part",
+    "collapse_case",
+    "collapse_section",
     "comparison_section",
     "headline_table",
     "order_overview",

@@ -26,6 +26,7 @@ METHODS = {
     "shape": ("methods", "Methods", "methods.html"),
     "order": ("order-methods", "Methods of the order study", "order_methods.html"),
     "canopy": ("canopy-methods", "Methods of the canopy study", "canopy_methods.html"),
+    "cases": ("cases-methods", "Methods of the case studies", "cases_methods.html"),
 }
 """Name of each text on methods -> (HTML id, title, template)."""
 

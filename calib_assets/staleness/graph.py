@@ -25,11 +25,13 @@ class Work:
         forward_tokens: Tokens that will pass through the model, at the most.
         disk_bytes: Bytes that will be written, at the most.
         judge_calls: Calls of judges on servers, at the most (verdicts that are known cost none).
+        api_calls: Questions to API models, at the most (answers that are known cost none).
     """
 
     forward_tokens: int
     disk_bytes: int
     judge_calls: int = 0
+    api_calls: int = 0
 
     def __add__(self, other: "Work") -> "Work":
         """Both together."""
@@ -37,6 +39,7 @@ class Work:
             self.forward_tokens + other.forward_tokens,
             self.disk_bytes + other.disk_bytes,
             self.judge_calls + other.judge_calls,
+            self.api_calls + other.api_calls,
         )
 
 

@@ -4,13 +4,14 @@ Belongs here: what a row and a column mean, with units. Does not belong here: ty
 formulas (``docs/papers.md``). A new table or column needs a line here: the tests compare this with what is computed.
 """
 
-from calib_assets.assets.tables import canopy, coding, order, shape
+from calib_assets.assets.tables import canopy, coding, collapse, order, shape
 from calib_assets.assets.tables.shared import COLUMNS, INTERVALS
 from calib_assets.assets.tables.table import Table
 
-TABLES: dict[str, Table] = {**shape.TABLES, **order.TABLES, **canopy.TABLES, **coding.TABLES}
+_PARTS = (shape, order, canopy, collapse, coding)
+TABLES: dict[str, Table] = {name: table for part in _PARTS for name, table in part.TABLES.items()}
 """Table -> what it is. A name means the same in every asset."""
-HELD: dict[str, tuple[str, ...]] = {**shape.HELD, **order.HELD, **canopy.HELD, **coding.HELD}
+HELD: dict[str, tuple[str, ...]] = {asset: names for part in _PARTS for asset, names in part.HELD.items()}
 """Asset -> its tables, the one it is about first; assets without tables are absent."""
 
 

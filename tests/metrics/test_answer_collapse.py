@@ -1,0 +1,213 @@
+"""Answer collapse: against slow definitions, hand-worked cases, known distributions, and invariants."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calib_assets.metrics import answer_counts, answer_measures, answer_outcomes, answers
+from calib_assets.metrics import effective_number as numbers
+from calib_assets.stats import Bootstrap
+
+FEW = Bootstrap(n_boot=50)
+counted = st.lists(st.integers(0, 9), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 0)
+
+
+def samples(said, status="ok", setting="independent", conversation=None) -> pl.DataFrame:
+    rows = [(setting, conversation, turn, status, text) for turn, text in enumerate(said)]
+    schema = {"setting": pl.String, "conversation": pl.Int64, "turn": pl.Int64, "status": pl.String, "text": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def measured(table, valid=None, matching="strict", setting="independent", bootstrap=FEW) -> dict:
+    rows = answer_measures(answers(table, "text"), valid, bootstrap)
+    rows = rows.filter((pl.col("matching") == matching) & (pl.col("setting") == setting))
+    return {row["measure"]: row for row in rows.iter_rows(named=True)}
+
+
+def entropy_of(texts) -> float:
+    """From the definition, text by text."""
+    n = len(texts)
+    return -sum(count / n * math.log(count / n) for count in Counter(texts).values())
+
+
+def chao_shen_of(texts) -> float:
+    """Equations 6 and 7, answer by answer."""
+    n, counts = len(texts), Counter(texts)
+    once = sum(count == 1 for count in counts.values())
+    coverage = 1 - min(once, n - 1) / n
+    total = 0.0
+    for count in counts.values():
+        p = coverage * count / n
+        total -= p * math.log(p) / (1 - (1 - p) ** n)
+    return total
+
+
+@given(counted)
+def test_estimates_agree_with_their_definitions(counts):
+    texts = [str(i) for i, count in enumerate(counts) for _ in range(count)]
+    array, n = np.array(counts), len(texts)
+    assert numbers.entropy(array) == pytest.approx(entropy_of(texts), abs=1e-12)
+    assert numbers.chao_shen(array) == pytest.approx(chao_shen_of(texts), rel=1e-9, abs=1e-12)
+    assert numbers.miller_madow(array) == pytest.approx(entropy_of(texts) + (len(set(texts)) - 1) / (2 * n), abs=1e-12)
+    pairs = [(a, b) for i, a in enumerate(texts) for j, b in enumerate(texts) if i != j]
+    if pairs:
+        agree = sum(a == b for a, b in pairs) / len(pairs)
+        assert numbers.collision_probability(array) == pytest.approx(agree, abs=1e-12)
+    else:
+        assert np.isnan(numbers.collision_probability(array))
+
+
+@given(counted)
+def test_an_effective_number_lies_between_one_and_the_distinct_answers(counts):
+    array = np.array(counts)
+    found, distinct = np.exp(numbers.entropy(array)), np.count_nonzero(array)
+    assert 1 - 1e-12 <= found <= distinct * (1 + 1e-12)
+    assert numbers.miller_madow(array) >= numbers.entropy(array)
+    assert numbers.chao_shen(array) >= -1e-12
+    assert 1 / distinct - 1e-12 <= numbers.top_share(array) <= 1
+
+
+@given(st.lists(counted.map(tuple), min_size=1, max_size=4))
+def test_rows_are_taken_one_by_one(rows):
+    width = max(map(len, rows))
+    table = np.array([[*row, *[0] * (width - len(row))] for row in rows])
+    for estimate in (numbers.entropy, numbers.miller_madow, numbers.chao_shen, numbers.top_share):
+        alone = [float(estimate(np.array(row))) for row in rows]
+        np.testing.assert_allclose(estimate(table), alone, atol=1e-12)
+
+
+def test_one_answer_is_one_answer():
+    found = measured(samples(["Paris"] * 20))
+    assert found["effective_number"]["est"] == found["effective_number_chao_shen"]["est"] == 1.0
+    assert found["top_share"] == {**found["top_share"], "est": 1.0, "ci_low": 1.0, "ci_high": 1.0}
+    assert found["first_repeat"]["est"] == 2 and found["collision_probability"]["est"] == 1.0
+
+
+def test_counts_without_an_answer_are_refused():
+    with pytest.raises(ValueError, match="hold no answer"):
+        numbers.entropy(np.array([0, 0]))
+
+
+def test_hand_worked_answers():
+    # strict: Oslo 2, "oslo." 1, Lima 1; lenient: Oslo 3, Lima 1.
+    found = measured(samples([" Oslo", "oslo.", "Lima\n", "Oslo"]), valid=["Oslo", "Lima", "Bern"])
+    assert found["n_answers"]["est"] == 4 and found["n_distinct"]["est"] == 3 and found["distinct_share"]["est"] == 0.75
+    assert found["top_share"]["est"] == 0.5 and found["first_repeat"]["est"] == 4
+    assert found["valid_share"]["est"] == 0.75 and found["coverage"]["est"] == pytest.approx(2 / 3)
+    assert found["entropy"]["est"] == pytest.approx(-(0.5 * math.log(0.5) + 2 * 0.25 * math.log(0.25)))
+    said = samples([" Oslo", "oslo.", "Lima\n", "Oslo"])
+    lenient = measured(said, valid=["Oslo", "Lima", "Bern"], matching="lenient")
+    assert lenient["n_distinct"]["est"] == 2 and lenient["first_repeat"]["est"] == 2
+    assert lenient["valid_share"]["est"] == 1.0 and lenient["coverage"]["est"] == pytest.approx(2 / 3)
+
+
+def test_counts_name_the_most_frequent_way_of_writing():
+    counts = answer_counts(answers(samples(["oslo", "Oslo", "Oslo", "Lima"]), "text"), ["Lima"])
+    lenient = counts.filter(pl.col("matching") == "lenient")
+    rows = lenient.select("answer", "count", "share", "listed").rows()
+    assert rows == [("Oslo", 3, 0.75, False), ("Lima", 1, 0.25, True)]
+    strict = counts.filter(pl.col("matching") == "strict")
+    assert strict["answer"].to_list() == ["Oslo", "oslo", "Lima"]
+    assert answer_counts(answers(samples(["a"]), "text"), None)["listed"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "part", "outcome", "answer"),
+    [
+        ("ok", " Oslo \n", "text", "answered", "Oslo"),
+        ("ok", "Oslo\nIt is nice.", "text", "answered", "Oslo\nIt is nice."),
+        ("ok", "\nOslo\nIt is nice.", "first_line", "answered", "Oslo"),
+        ("truncated", "Oslo\nIt is", "first_line", "answered", "Oslo"),
+        ("truncated", "Osl", "first_line", "truncated", None),
+        ("truncated", "Oslo\nIt is", "text", "truncated", None),
+        ("ok", " \n", "text", "empty", None),
+        ("empty", "", "first_line", "empty", None),
+        ("refused", "Oslo", "text", "refused", None),
+        ("failed", "", "text", "failed", None),
+    ],
+)
+def test_what_a_sample_comes_to(status, text, part, outcome, answer):
+    found = answers(samples([text], status), part)
+    assert found.select("outcome", "answer").row(0) == (outcome, answer)
+
+
+def test_what_is_no_answer_is_counted_and_enters_nothing():
+    table = pl.concat([samples(["Oslo", "Oslo"]), samples(["", "x"], "refused"), samples([""], "failed")])
+    outcomes = answer_outcomes(answers(table, "text"))
+    assert dict(outcomes.select("outcome", "count").iter_rows()) == {
+        "answered": 2, "empty": 0, "truncated": 0, "refused": 2, "failed": 1,
+    }  # fmt: skip
+    assert outcomes["share"].sum() == pytest.approx(1.0)
+    assert measured(table)["n_answers"]["est"] == 2 and measured(table)["top_share"]["est"] == 1.0
+    silent = measured(samples(["", ""], "failed"))
+    assert silent["n_answers"]["est"] == 0 and "effective_number" not in silent
+
+
+def test_conversations_repeat_within_themselves_only():
+    first = samples(["a", "b", "a", "c"], setting="history", conversation=0)
+    second = samples(["a", "b", "c", "d"], setting="history", conversation=1)
+    found = measured(pl.concat([first, second]), setting="history")
+    assert found["distinct_share"]["est"] == pytest.approx((3 / 4 + 4 / 4) / 2)
+    assert found["first_repeat"]["est"] == 3.0  # the second has no repeat
+    assert found["n_distinct"]["est"] == 4 and found["top_share"]["est"] == pytest.approx(3 / 8)
+    assert found["top_share"]["ci_low"] is not None
+    alone = measured(first, setting="history")
+    assert alone["effective_number"]["ci_low"] is None and alone["top_share"]["ci_high"] is None
+    none = measured(second, setting="history")
+    assert none["first_repeat"]["est"] is None
+
+
+def test_an_interval_of_conversations_resamples_them_whole():
+    # Two conversations of one answer each: a draw has one of them alone, or both.
+    both = [samples([said] * 6, setting="history", conversation=i) for i, said in enumerate("ab")]
+    table = pl.concat(both)
+    found = measured(table, setting="history", bootstrap=Bootstrap(n_boot=400))
+    assert found["top_share"]["est"] == 0.5 and found["top_share"]["ci_high"] == 1.0
+    # A draw is all one answer (entropy 0) or half and half (ln 2), each with probability 1/2: se = ln 2 / 2.
+    found = found["entropy_miller_madow"]
+    corrected = math.log(2) + 1 / 24
+    assert found["est"] == pytest.approx(corrected) and found["se"] == pytest.approx(corrected / 2, rel=0.01)
+    assert found["ci_high"] - found["est"] == pytest.approx(1.959964 * found["se"])
+
+
+def test_corrections_reduce_the_bias_of_few_samples():
+    rng, truth = np.random.default_rng(5), math.log(50)
+    counts = rng.multinomial(100, np.full(50, 1 / 50), size=400)
+    estimates = (numbers.entropy, numbers.miller_madow, numbers.chao_shen)
+    plug_in, madow, chao = (estimate(counts).mean() - truth for estimate in estimates)
+    assert plug_in < -0.2 and abs(madow) < 0.1 and abs(chao) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("shares", "least"), [((0.5, 0.25, 0.15, 0.1), 0.9), ((0.85, *[0.01] * 15), 0.78), ((0.02,) * 50, 0.9)]
+)
+def test_intervals_cover_the_truth(shares, least):
+    """Of 200 studies of 100 answers; the nominal share is 0.95, and the docstring says what it is with rare answers."""
+    rng, p = np.random.default_rng(11), np.array(shares)
+    truth = {"effective_number_chao_shen": math.exp(-np.sum(p * np.log(p))), "collision_probability": float(p @ p)}
+    hits = dict.fromkeys(truth, 0)
+    for _ in range(200):
+        said = [str(i) for i in rng.choice(len(p), size=100, p=p)]
+        found = measured(samples(said), bootstrap=Bootstrap(n_boot=300))
+        for name, value in truth.items():
+            hits[name] += found[name]["ci_low"] <= value <= found[name]["ci_high"]
+    assert all(least <= hit / 200 for hit in hits.values()), hits
+
+
+@given(st.lists(st.sampled_from(["a", "A", "b", "c."]), min_size=2, max_size=30))
+def test_order_matters_to_places_only(said):
+    one, other = measured(samples(said)), measured(samples(sorted(said)))
+    for name in ("n_distinct", "top_share", "entropy", "collision_probability"):
+        assert one[name]["est"] == pytest.approx(other[name]["est"])
+    first = next((i + 1 for i, text in enumerate(said) if text in said[:i]), None)
+    assert one["first_repeat"]["est"] == first
+
+
+def test_a_table_without_its_columns_is_named():
+    with pytest.raises(ValueError, match="samples lacks the columns"):
+        answers(pl.DataFrame({"text": ["a"]}), "text")
