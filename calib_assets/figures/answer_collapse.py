@@ -35,7 +35,7 @@ def top_answers(answer_counts: pl.DataFrame, matching: str = "strict") -> Figure
     rows = answer_counts.filter(pl.col("matching") == matching)
     settings = [name for name in SETTING_LABELS if rows.filter(pl.col("setting") == name).height]
     if not settings:
-        return empty_figure("No answer came.")
+        return empty_figure("There is no answer to count.")
     bars = [_bars(rows.filter(pl.col("setting") == name)) for name in settings]
     height = 1.1 + 0.24 * max(len(names) for names, _, _ in bars)
     figure = Figure(figsize=(FULL * (len(settings) + 1) / 3, height), layout="constrained")
@@ -98,7 +98,7 @@ def effective_answers(collapse_comparison: pl.DataFrame, matching: str = "strict
     rows = collapse_comparison.filter((pl.col("matching") == matching) & pl.col("est").is_not_null())
     shown = rows.filter(pl.col("measure") == "effective_number_chao_shen")
     if shown.is_empty():
-        return empty_figure("No answer came.")
+        return empty_figure("There is no answer to count.")
     speakers = shown["speaker"].unique(maintain_order=True).to_list()
     figure = Figure(figsize=(FULL * 0.75, 1.5 + 0.42 * len(speakers)), layout="constrained")
     axes = figure.subplots()

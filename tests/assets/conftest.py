@@ -4,6 +4,7 @@ import shutil
 
 import dagster as dg
 import pytest
+from answering import Questions
 from coding_workplace import CodingWorkplace
 from workplace import Workplace
 
@@ -26,6 +27,16 @@ def coding(tmp_path_factory):
         summary, _ = place.refresh(instance)
     assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
     return place
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory):
+    """A study of answer collapse that has been computed once, and what was computed. Never edit it."""
+    place = Questions(tmp_path_factory.mktemp("asked"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        summary, computed = place.refresh(instance)
+    assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
+    return place, computed
 
 
 @pytest.fixture

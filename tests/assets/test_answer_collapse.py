@@ -19,16 +19,6 @@ from calib_assets.staleness.planner import plan
 CASES = {"answer_samples", "answer_collapse", "collapse_comparison", "collapse_section", "report"}
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    """The computed study, and what was computed. Copy it with ``place``."""
-    place = Questions(tmp_path_factory.mktemp("asked"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        summary, computed = place.refresh(instance)
-    assert summary.ok, (summary.failed, summary.failed_checks, summary.left)
-    return place, computed
-
-
 @pytest.fixture
 def place(asked, tmp_path):
     shutil.copytree(asked[0].folder, tmp_path / "copy")
@@ -136,22 +126,15 @@ def test_rules_hold_and_can_fail(asked):
     ) or broken("effective_numbers_are_bounded", "answer_collapse", lambda t: t.with_columns(est=pl.col("est") / 5))
 
 
-def test_more_samples_ask_for_the_missing_ones_only(place, instance, monkeypatch):
+def test_more_samples_ask_for_the_missing_ones_only(place, instance):
     before = table(place, "answer_samples", "answer_samples", ("letter", "uneven"))
-    asked = []
-    from resources.speakers import LocalSpeaker
-
-    answer = LocalSpeaker.answer
-
-    def counted(self, questions, *rest):
-        asked.extend(questions)
-        return answer(self, questions, *rest)
-
-    monkeypatch.setattr(LocalSpeaker, "answer", counted)
     place.edit(lambda data: data["collapse"][0].update(samples=70, history={"turns": 10, "conversations": 3}))
     summary, computed = place.refresh(instance)
-    assert summary.ok and computed["answer_samples"] == {"letter|even", "letter|uneven"}
-    assert len(asked) == 2 * (10 + 2 * 3)
+    assert summary.ok, summary.failed
+    assert computed["answer_samples"] == {"letter|even", "letter|uneven"}
+    # Every answer that was asked for is in one piece; one asked twice would be in two.
+    pieces = list((place.folder / "store" / ".pieces" / "answer_samples" / "letter" / "uneven").rglob("*.parquet"))
+    assert sum(pl.read_parquet(path).height for path in pieces) == 70 + 30
     after = table(place, "answer_samples", "answer_samples", ("letter", "uneven"))
     key = ["setting", "conversation", "turn"]
     old = after.join(before.select(key), on=key, how="semi", nulls_equal=True)

@@ -16,10 +16,10 @@ ELSEWHERE = {"panel"}
 
 
 @pytest.fixture(scope="module")
-def computed(finished, coding):
+def computed(finished, asked, coding):
     """asset -> table -> its columns, of every cell of the workplaces, read from the files themselves."""
     found = {}
-    for place in (finished[0], coding):
+    for place in (finished[0], asked[0], coding):
         store, study = place.store.open(), place.study.load()
         for key in GRAPH.nodes:
             for cell in GRAPH.cells(key, study):

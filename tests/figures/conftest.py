@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import canopy_tables
 import code_tables
+import collapse_tables
 import order_tables
 import polars as pl
 import pytest
@@ -40,9 +41,15 @@ def canopy() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def every_table(tables, order, canopy) -> dict[str, pl.DataFrame]:
+def collapse() -> dict[str, pl.DataFrame]:
+    """Tables of answer collapse."""
+    return collapse_tables.all_tables()
+
+
+@pytest.fixture(scope="session")
+def every_table(tables, order, canopy, collapse) -> dict[str, pl.DataFrame]:
     """The tables of all studies by name."""
-    parts = (tables, order.tables, canopy.tables, code_tables.all_tables())
+    parts = (tables, order.tables, canopy.tables, collapse, code_tables.all_tables())
     together = {name: table for part in parts for name, table in part.items()}
     assert len(together) == sum(map(len, parts))
     return together

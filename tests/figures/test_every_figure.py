@@ -2,6 +2,7 @@
 
 
 import matplotlib
+import polars as pl
 import pytest
 from drawn import words
 from hypothesis import given
@@ -50,6 +51,10 @@ def every_figure(tables) -> dict:
         "residual_qq": lambda: figures.residual_qq(tables["scaled_residuals"], tables["residual_tests"]),
         "ranked_programs": lambda: figures.ranked_programs(tables["ranked_programs"]),
         "pass_curves": lambda: figures.pass_curves(tables["pass_speakers"]),
+        "top_answers": lambda: figures.top_answers(
+            tables["answer_counts"].filter(pl.col("speaker") == "collapsed"), "lenient"
+        ),
+        "effective_answers": lambda: figures.effective_answers(tables["collapse_comparison"]),
         "diversity_regression": lambda: figures.diversity_regression(tables["beta_panel"], tables["predictions"]),
     }
 
