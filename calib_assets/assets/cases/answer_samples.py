@@ -15,7 +15,7 @@ from calib_assets.study.models import ModelRow
 from calib_assets.study.speaking import ApiModelRow
 from resources.speakers import Exchange, Question, Sample, Sampling, Speaker
 
-COLLAPSE_STREAM = 7  # keeps these samples apart from the other draws of a study
+COLLAPSE_STREAM = 8  # keeps these samples apart from the other draws of a study
 SAMPLES = {
     "setting": pl.String,
     "conversation": pl.Int64,
