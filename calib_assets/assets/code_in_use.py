@@ -12,18 +12,22 @@ from calib_assets.study.models import MarkovSource, NgramSource
 from calib_assets.study.speaking import ApiModelRow
 from resources.embedders import HashedNgrams, SentenceEncoder
 from resources.judges import LlmJudge, LocalJudge, VerifierJudge
-from resources.language_models import MarkovModel, TransformersModel
+from resources.language_models import MarkovModel, TransformersModel, VllmModel
 from resources.speakers import ApiSpeaker, LocalSpeaker
 from resources.speakers.question_form import QuestionForm
 
 # Distributions whose version changes what a model says, and how a text is embedded.
 GENERATION_LIBRARIES = ("tokenizers", "torch", "transformers")
+LOCAL_MODELS = (MarkovModel, TransformersModel, VllmModel)
 ENCODER_LIBRARIES = ("sentence-transformers", *GENERATION_LIBRARIES)
 
 
 def model_code(study: Study, cell: Cell) -> list[object]:
     """The class of the model of a cell, which is its first axis."""
-    return [MarkovModel if isinstance(study.model(cell[0]).source, MarkovSource) else TransformersModel]
+    row = study.model(cell[0])
+    if isinstance(row.source, MarkovSource):
+        return [MarkovModel]
+    return [VllmModel if row.backend == "vllm" else TransformersModel]
 
 
 def speaker_code(study: Study, cell: Cell) -> list[object]:
@@ -36,7 +40,7 @@ def speaker_code(study: Study, cell: Cell) -> list[object]:
 
 def judge_code(kinds: Iterable[str]) -> list[object]:
     """The classes behind kinds of judges, and of the models that local ones run on."""
-    known = {"llm": [LlmJudge], "verifier": [VerifierJudge], "local": [LocalJudge, MarkovModel, TransformersModel]}
+    known = {"llm": [LlmJudge], "verifier": [VerifierJudge], "local": [LocalJudge, *LOCAL_MODELS]}
     return [code for kind in sorted(kinds) for code in known[kind]]
 
 

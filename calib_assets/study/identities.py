@@ -22,6 +22,8 @@ def model_spec(study: Study, model: str) -> dict[str, object]:
     if isinstance(row.source, MarkovSource) or "path" in source:
         source.pop("path", None)  # a path is circumstance; the weights' digest is added by the services
         source.pop("markov", None)
+    if row.backend != "transformers":  # its version is added by the services
+        data["backend"] = row.backend
     return {**data, "source": source}
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from calib_assets.study.rows import Name, Row, partition_key
 
@@ -96,6 +96,10 @@ class ModelRow(Row):
         description="`base` gets a task's completion prompt; every other variant its chat prompt"
     )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    backend: Literal["transformers", "vllm"] = Field(
+        default="transformers",
+        description="what runs the model; numbers of two engines differ by rounding, so it is part of their identity",
+    )
     chat_template: str = Field(default="default", description="`default` (the tokenizer's), or a Jinja template")
     system_prompt: str | None = None
     answer_prefix: str = Field(default="", description="text put after the generation prompt, before a task's own")
@@ -108,3 +112,9 @@ class ModelRow(Row):
     licence: str = Field(default="", description="presentation: licence note for the report")
 
     _name = field_validator("name")(partition_key)
+
+    @model_validator(mode="after")
+    def _engine_has_weights(self) -> "ModelRow":
+        if self.backend == "vllm" and isinstance(self.source, MarkovSource):
+            raise ValueError("backend: vllm runs weights, and a Markov chain has none; remove the field backend")
+        return self

@@ -27,6 +27,7 @@ from resources.language_models.rollout import Rollout, RolloutRequest
 from resources.language_models.spec import MarkovChain, ModelSettings, ModelSource
 from resources.language_models.sweeping import expand_tree
 from resources.language_models.transformers_model import TransformersModel
+from resources.language_models.vllm_model import VllmModel
 
 __all__ = [
     "MODELS",
@@ -48,6 +49,7 @@ __all__ = [
     "Tokenization",
     "TokenizationError",
     "TransformersModel",
+    "VllmModel",
     "cache_trie_logits",
     "expand_tree",
     "explore",
@@ -62,6 +64,7 @@ def open_model(
     *,
     cache_dir: str | Path,
     device: str | None = None,
+    backend: str = "transformers",
 ) -> LanguageModel:
     """The language model of a source; cheap, weights are loaded by the first request for logits.
 
@@ -69,13 +72,16 @@ def open_model(
         source: Where the weights are.
         settings: How it is loaded and spoken to (a Markov chain has none).
         cache_dir: Converted weights and remembered hashes.
-        device: Circumstance; by default the GPU if there is one.
+        device: Circumstance; by default the GPU if there is one. vLLM runs on what it was built for.
+        backend: ``"transformers"`` or ``"vllm"``.
 
     Raises:
         SourceError: For a Markov chain that is none. Other sources are looked at when first used.
     """
     if source.kind == "markov":
         return MarkovModel(source.markov)
+    if backend == "vllm":
+        return VllmModel(source, settings, cache_dir=cache_dir)
     return TransformersModel(source, settings, cache_dir=cache_dir, device=device)
 
 

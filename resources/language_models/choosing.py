@@ -47,9 +47,9 @@ class Chooser:
     @property
     def ranks(self) -> int | None:
         """Most likely tokens of each row that all answers follow from; None: whole rows are needed."""
-        if self.entropy_ranks is None or self.policy.ranks is None:
+        if self.policy.ranks is None:
             return None
-        return max(self.policy.ranks, self.entropy_ranks)
+        return max(self.policy.ranks, self.entropy_ranks or 1)
 
     def of_logits(self, logits: Float[np.ndarray, "rows vocab"]) -> np.ndarray | Heads:
         """Whole rows as they are needed here."""
@@ -69,9 +69,8 @@ class Chooser:
             values, place = conditionals.values, np.arange(len(rows))
             chosen = self.policy.choose(values, rows)
             log_probabilities = values[place, chosen].astype(np.float64) - conditionals.log_norm
-            return Chosen(
-                conditionals.ids[place, chosen], log_probabilities, leading_entropy(values, self.entropy_ranks)
-            )
+            entropies = None if self.entropy_ranks is None else leading_entropy(values, self.entropy_ranks)
+            return Chosen(conditionals.ids[place, chosen], log_probabilities, entropies)
         tokens = self.policy.choose(conditionals, rows)
         entropies = None if self.entropy_ranks is None else top_entropy(conditionals, self.entropy_ranks)
         return Chosen(tokens, token_log_probabilities(conditionals, tokens), entropies)

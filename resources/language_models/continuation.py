@@ -19,7 +19,17 @@ from resources.language_models.choosing import Chooser, token_log_probabilities
 from resources.language_models.errors import ModelError
 from resources.language_models.rollout import Rollout, RolloutRequest
 
-__all__ = ["Batch", "admission_order", "check_requests", "decode", "roll_out", "token_log_probabilities"]
+__all__ = [
+    "Active",
+    "Batch",
+    "Ends",
+    "admission_order",
+    "check_requests",
+    "check_tops",
+    "decode",
+    "roll_out",
+    "token_log_probabilities",
+]
 
 
 class Batch(ABC):
@@ -53,7 +63,9 @@ class Batch(ABC):
 
 
 @dataclass
-class _Active:
+class Active:
+    """A request that is being decoded, and what came of it so far."""
+
     index: int
     request: Request | RolloutRequest
     new: list[int] = field(default_factory=list)
@@ -118,7 +130,7 @@ def decode(
         ValueError: What the policy refuses.
     """
     order = admission_order(requests) if indexes is None else indexes
-    ends = _Ends(frozenset(end_ids), stop, max_new_tokens)
+    ends = Ends(frozenset(end_ids), stop, max_new_tokens)
     for row, how in _run(batch, requests, Chooser(policy), ends, where, order, batch_rows, progress):
         yield Continuation(row.index, tuple(row.new), how, row.log_probability)
 
@@ -150,20 +162,21 @@ def roll_out(
         Rollouts as they finish.
     """
     order = range(len(requests)) if indexes is None else indexes
-    ends = _Ends(frozenset(end_ids), None, max_new_tokens)
+    ends = Ends(frozenset(end_ids), None, max_new_tokens)
     for row, how in _run(batch, requests, Chooser(policy, entropy_ranks), ends, where, order, batch_rows, progress):
         yield Rollout(row.index, tuple(row.new), how, row.log_probability, np.array(row.entropies))
 
 
 @dataclass(frozen=True)
-class _Ends:
-    """When a row is finished."""
+class Ends:
+    """When a row is finished: an end token, the caller's predicate, or the limit."""
 
     ids: frozenset[int]
     stop: Callable[[tuple[int, ...]], bool] | None
     max_new_tokens: int
 
-    def of(self, row: _Active) -> str | None:
+    def of(self, row: Active) -> str | None:
+        """How the row ended with its last token; None if it goes on."""
         if row.new[-1] in self.ids:
             return "end"
         if self.stop is not None and self.stop(tuple(row.new)):
@@ -175,19 +188,19 @@ def _run(
     batch: Batch,
     requests: Sequence[Request] | Sequence[RolloutRequest],
     chooser: Chooser,
-    ends: _Ends,
+    ends: Ends,
     where: str,
     order: Sequence[int],
     batch_rows: int,
     progress: Progress | None,
-) -> Iterator[tuple[_Active, str]]:
+) -> Iterator[tuple[Active, str]]:
     """Rows as they finish, and how."""
     entered, done = 0, len(requests) - len(order)
-    rows: list[_Active] = []
+    rows: list[Active] = []
 
-    def advance(active: list[_Active], conditionals: np.ndarray | Heads) -> list[str | None]:
+    def advance(active: list[Active], conditionals: np.ndarray | Heads) -> list[str | None]:
         """Choose a token for each row; how each is finished, None if it is not."""
-        _check_logits(chooser.top(conditionals), active, where)
+        check_tops(chooser.top(conditionals), [(row.index, len(row.new)) for row in active], where)
         chosen = chooser(conditionals, [row.view() for row in active])
         for row, token, value in zip(active, chosen.tokens.tolist(), chosen.log_probabilities.tolist(), strict=True):
             row.new.append(token)
@@ -197,7 +210,7 @@ def _run(
                 row.entropies.append(entropy)
         return [ends.of(row) for row in active]
 
-    def counted(row: _Active, how: str) -> tuple[_Active, str]:
+    def counted(row: Active, how: str) -> tuple[Active, str]:
         nonlocal done
         done += 1
         if progress:
@@ -206,7 +219,7 @@ def _run(
 
     while entered < len(order) or rows:
         while entered < len(order) and len(rows) < batch_rows:
-            row = _Active(order[entered], requests[order[entered]])
+            row = Active(order[entered], requests[order[entered]])
             entered += 1
             how = "length" if ends.max_new_tokens == 0 else None
             if how is None:
@@ -233,12 +246,23 @@ def _run(
                 yield counted(row, how)
 
 
-def _check_logits(top: Float[np.ndarray, "rows"], rows: Sequence[_Active], where: str) -> None:
+def check_tops(top: Float[np.ndarray, "rows"], places: Sequence[tuple[int, int]], where: str) -> None:
+    """Refuse rows whose largest logit is no number.
+
+    Args:
+        top: The largest logit of each row, NaN if it holds NaN.
+        places: (request, new tokens so far) of each row.
+        where: Names the model.
+
+    Raises:
+        ModelError: Naming the request and the step.
+    """
     if not np.isfinite(top).all():
         bad = int(np.flatnonzero(~np.isfinite(top))[0])
+        index, n_new = places[bad]
         raise ModelError(
             where,
-            f"the largest logit after request {rows[bad].index} and {len(rows[bad].new)} new tokens is {top[bad]}",
+            f"the largest logit after request {index} and {n_new} new tokens is {top[bad]}",
             "use dtype float32 or bfloat16, or check the weights",
         )
 

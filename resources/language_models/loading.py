@@ -15,11 +15,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Loaded:
-    """One set of weights; ``notes`` keeps the last context's states and whether tree masks were verified."""
+    """One set of weights; ``notes`` keeps the last context's states and whether tree masks were verified.
+
+    ``unload`` gives back what dropping the last reference does not: an engine's memory and processes.
+    """
 
     key: tuple[str, ...]
     model: Any
     users: int = 0
+    unload: Callable[[Any], None] | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -47,18 +51,25 @@ class LoadedModels:
     def __len__(self) -> int:
         return len(self._models)
 
-    def acquire(self, key: tuple[str, ...], load: Callable[[], Any]) -> Loaded:
+    def acquire(
+        self, key: tuple[str, ...], load: Callable[[], Any], unload: Callable[[Any], None] | None = None
+    ) -> Loaded:
         """The model under ``key``, loaded if it is not there yet; idle others are dropped before that."""
         with self._lock:
             if key not in self._models:
-                for other in [k for k, loaded in self._models.items() if loaded.users == 0]:
-                    del self._models[other]
+                self.clear()
                 self.loads.append(key)
                 _log.info("loading model %s", " ".join(key))
-                self._models[key] = Loaded(key, load())
+                self._models[key] = Loaded(key, load(), unload=unload)
             loaded = self._models[key]
             loaded.users += 1
             return loaded
+
+    def in_use(self, kind: Callable[[Any], bool], but: tuple[str, ...]) -> bool:
+        """Whether some handle uses a model of this kind under another key."""
+        with self._lock:
+            others = (loaded for key, loaded in self._models.items() if key != but)
+            return any(loaded.users > 0 and kind(loaded.model) for loaded in others)
 
     def release(self, loaded: Loaded) -> None:
         """Give up one use; the weights stay as the idle model."""
@@ -69,7 +80,9 @@ class LoadedModels:
         """Drop every idle model."""
         with self._lock:
             for key in [key for key, loaded in self._models.items() if loaded.users == 0]:
-                del self._models[key]
+                dropped = self._models.pop(key)
+                if dropped.unload is not None:
+                    dropped.unload(dropped.model)
 
 
 #: The one pool of this process.

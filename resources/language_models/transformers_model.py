@@ -1,22 +1,16 @@
 """A language model on transformers. torch is imported when weights are first needed, not before."""
 
-import dataclasses
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from calib_assets.decoding.policy import Policy
-from resources.language_models.base import Block, Continuation, LanguageModel, Progress, Request
+from resources.language_models.base import Block, Continuation, Progress, Request
 from resources.language_models.continuation import admission_order, check_requests, decode, roll_out
-from resources.language_models.conversion import CONVERTER, prepare_model
-from resources.language_models.errors import ModelError
+from resources.language_models.directory_model import DirectoryModel
 from resources.language_models.loading import MODELS, Loaded
 from resources.language_models.packing import NoTreeMask, Pack, plan_packs
 from resources.language_models.rollout import (
@@ -28,8 +22,6 @@ from resources.language_models.rollout import (
 )
 from resources.language_models.sources import content_digest
 from resources.language_models.spec import ModelSettings, ModelSource
-from resources.language_models.suggested import SuggestedSampling, read_suggested_sampling
-from resources.language_models.tokenization import TokenizerView
 
 # Largest difference from a plain forward pass, relative to the largest logit, that counts as the same number.
 _AGREES = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
@@ -37,7 +29,7 @@ _BLOCK_BYTES = 1 << 28
 _log = logging.getLogger(__name__)
 
 
-class TransformersModel(LanguageModel):
+class TransformersModel(DirectoryModel):
     """A causal language model of any source, scored by tree attention.
 
     Args:
@@ -49,6 +41,8 @@ class TransformersModel(LanguageModel):
         tree: False forces the plain batched path; the numbers agree to rounding, the time does not.
     """
 
+    engine = "transformers"
+
     def __init__(
         self,
         source: ModelSource,
@@ -59,57 +53,8 @@ class TransformersModel(LanguageModel):
         pack_nodes: int = 256,
         tree: bool = True,
     ):
-        self.source, self.settings = source, settings or ModelSettings()
-        self.cache_dir, self.pack_nodes, self.tree = Path(cache_dir), pack_nodes, tree
-        self._device, self._loaded = device, None
-
-    # -- without weights ------------------------------------------------------------------------------------
-
-    def identity(self) -> dict[str, Any]:
-        settings = {
-            f.name: getattr(self.settings, f.name) for f in dataclasses.fields(self.settings) if f.compare
-        }
-        libraries = {name: metadata.version(name) for name in ("tokenizers", "torch", "transformers")}
-        return {
-            "kind": "transformers",
-            "content": content_digest(self.source, self.cache_dir),
-            "converter": CONVERTER,
-            "settings": settings,
-            # "+cpu" and "+cu128" name the build, which is circumstance like the device itself
-            "libraries": {name: version.partition("+")[0] for name, version in libraries.items()},
-        }
-
-    @cached_property
-    def directory(self) -> Path:
-        """Directory of config, tokenizer and safetensors; the first access may convert a GGUF."""
-        return prepare_model(self.source, self.cache_dir)
-
-    @cached_property
-    def tokenization(self) -> TokenizerView:
-        return TokenizerView(self.directory, self.settings)
-
-    @cached_property
-    def _config(self) -> dict[str, Any]:
-        config = json.loads((self.directory / "config.json").read_text())
-        return config.get("text_config", config)
-
-    @property
-    def vocab_size(self) -> int:
-        return int(self._config["vocab_size"])
-
-    @property
-    def max_positions(self) -> int | None:
-        limits = (self._config.get(name) for name in ("max_position_embeddings", "n_positions"))
-        return next((int(limit) for limit in limits if limit is not None), None)
-
-    @property
-    def dtype(self) -> str:
-        return self.settings.dtype
-
-    def suggested_sampling(self) -> SuggestedSampling:
-        return read_suggested_sampling(self.directory)
-
-    # -- with weights ---------------------------------------------------------------------------------------
+        super().__init__(source, settings, cache_dir=cache_dir)
+        self.pack_nodes, self.tree, self._device = pack_nodes, tree, device
 
     @property
     def loaded(self) -> Loaded:
@@ -156,7 +101,7 @@ class TransformersModel(LanguageModel):
         depth = np.zeros(len(parent), np.int64)
         for node in range(1, len(parent)):
             depth[node] = depth[parent[node]] + 1
-        self._check_ids(context_ids, token[parent >= 0], int(depth.max()), "shorten the prompt")
+        self.check_ids(context_ids, token[parent >= 0], int(depth.max()), "shorten the prompt")
         if not self.tree or self.loaded.notes.setdefault("no_tree", why_no_tree(self.loaded.model)):
             yield from self._plain(context_ids, parent, token, wanted, progress)
             return
@@ -218,8 +163,8 @@ class TransformersModel(LanguageModel):
         check_requests(requests, max_new_tokens, batch_rows)
         longest = max((len(request.ids) for request in requests), default=0) + max(max_new_tokens - 1, 0)
         used = np.array([token for request in requests for token in request.ids], np.int64)
-        self._check_ids(context_ids, used, longest, "shorten the prompt or lower max_new_tokens")
-        options = dict(stop=stop, batch_rows=batch_rows, progress=progress, where=f"model {self.settings.name!r}")
+        self.check_ids(context_ids, used, longest, "shorten the prompt or lower max_new_tokens")
+        options = dict(stop=stop, batch_rows=batch_rows, progress=progress, where=self.where)
         ends, given = self.tokenization.end_ids, set()
         if not requests or max_new_tokens == 0:
             yield from decode(None, requests, policy, 0, ends, **options)
@@ -257,7 +202,7 @@ class TransformersModel(LanguageModel):
         batch_rows: int = 64,
         progress: Progress | None = None,
     ) -> Iterator[Rollout]:
-        where, ends = f"model {self.settings.name!r}", self.tokenization.end_ids
+        where, ends = self.where, self.tokenization.end_ids
         check_rollouts(requests, max_new_tokens, entropy_ranks, batch_rows)
         limits = dict(vocab_size=self.vocab_size, max_positions=self.max_positions, max_new_tokens=max_new_tokens)
         check_contexts(distinct_contexts(requests), where, **limits, empty=False)
@@ -288,21 +233,6 @@ class TransformersModel(LanguageModel):
         rest = [i for i in range(len(requests)) if i not in given]
         yield from roll_out(PlainRows(model), *asked, indexes=rest, **options)
 
-    def _check_ids(self, context_ids, tokens, longest: int, remedy: str) -> None:
-        """Refuse a context and tokens behind it, ``longest`` of them at most, that the model cannot take."""
-        where, limit = f"model {self.settings.name!r}", self.max_positions
-        if not len(context_ids):
-            raise ModelError(where, "empty context", "give a prompt, or bos: always for a start token")
-        ids = np.concatenate([np.asarray(context_ids, np.int64), tokens])
-        if ids.min() < 0 or ids.max() >= self.vocab_size:
-            raise ModelError(
-                where,
-                f"token ids {ids.min()}..{ids.max()} outside 0..{self.vocab_size - 1}",
-                "they come from another tokenizer: make them anew with this model's",
-            )
-        if limit is not None and len(context_ids) + longest > limit:
-            raise ModelError(where, f"{len(context_ids) + longest} tokens exceed its {limit} positions", remedy)
-
     def _prompt(self, context_ids):
         """States of the context, kept for the next call: the shards of one cache share it."""
         from resources.language_models.tree_attention import prefill
@@ -326,11 +256,6 @@ class TransformersModel(LanguageModel):
             if progress:
                 progress(done, len(wanted))
             yield np.array(index), _float32(logits)
-
-    def close(self) -> None:
-        if self._loaded is not None:
-            MODELS.release(self._loaded)
-            self._loaded = None
 
 
 def _float32(logits) -> np.ndarray:

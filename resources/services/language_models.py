@@ -1,11 +1,20 @@
 """Language models by their row in the study."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from calib_assets.study.models import HubSource, LocalSource, MarkovSource, ModelRow, PackageSource, Source
-from resources.language_models import LanguageModel, MarkovModel, ModelSettings, ModelSource, TransformersModel
+from resources.language_models import (
+    LanguageModel,
+    MarkovModel,
+    ModelSettings,
+    ModelSource,
+    TransformersModel,
+    VllmModel,
+)
+from resources.language_models.vllm_options import why_no_vllm
 
 CACHE_FOLDER = ".cache"
 
@@ -17,11 +26,14 @@ class LanguageModels(dg.ConfigurableResource):
         device: Circumstance: "cuda", "cpu", …; empty means the GPU if there is one.
         pack_nodes: Circumstance: contexts of one forward pass.
         batch_rows: Circumstance: rollouts that are decoded together; bounds the memory.
+        vllm: Circumstance: options of the engine of rows with ``backend: vllm``
+            (:class:`~resources.language_models.vllm_options.EngineOptions`); empty means those of ``CALIB_VLLM``.
     """
 
     device: str = ""
     pack_nodes: int = 256
     batch_rows: int = 64
+    vllm: dict[str, Any] = {}
 
     def open(self, row: ModelRow, root: Path, answer_prefix: str = "") -> LanguageModel:
         """A handle on a model; its weights load when logits are first asked for, once per process.
@@ -33,6 +45,9 @@ class LanguageModels(dg.ConfigurableResource):
         """
         if isinstance(row.source, MarkovSource):
             return MarkovModel(row.source.markov)
+        if row.backend == "vllm":
+            settings = settings_of(row, answer_prefix)
+            return VllmModel(source_of(row), settings, cache_dir=root / CACHE_FOLDER, options=self.vllm)
         return TransformersModel(
             source_of(row),
             settings_of(row, answer_prefix),
@@ -40,6 +55,11 @@ class LanguageModels(dg.ConfigurableResource):
             device=self.device or None,
             pack_nodes=self.pack_nodes,
         )
+
+    def unready(self, row: ModelRow) -> str | None:
+        """Why a model could not run here now (its engine is missing), or None; results that are known need none."""
+        missing = why_no_vllm(row.name) if row.backend == "vllm" else None
+        return None if missing is None else str(missing)
 
 
 def source_of(row: ModelRow) -> ModelSource:

@@ -6,9 +6,11 @@ from pathlib import Path
 from calib_assets.staleness.graph import Cell
 from calib_assets.study import Study
 from calib_assets.study.judging import JudgeRow
+from calib_assets.study.models import ModelRow
 from calib_assets.study.slices import SLICES
 from resources.judges import RUBRICS, SettingsError, check_rubric
 from resources.language_models.sources import content_digest
+from resources.language_models.vllm_options import installed_vllm
 from resources.services.embedders import Embedders
 from resources.services.language_models import CACHE_FOLDER, source_of
 
@@ -26,7 +28,7 @@ def slicer_of(root: Path) -> Callable[[Study, str, Cell], dict]:
     def cut(study: Study, spec: str, cell: Cell) -> dict:
         data = SLICES[spec][1](study, *cell)
         if spec == "model_spec" or (spec == "speaker_spec" and "api" not in data):
-            data["weights"] = content_digest(source_of(study.model(*cell)), root / CACHE_FOLDER)
+            data |= _model_identity(study.model(*cell), root)
         if spec in JUDGED:
             for judge in data.get("judges", ()):
                 judge |= _judge_identity(study.judge(judge["name"]), study, root, JUDGED[spec])
@@ -51,5 +53,16 @@ def _judge_identity(row: JudgeRow, study: Study, root: Path, judged: str) -> dic
         check_rubric(row.name, RUBRICS[row.rubric], judged)
         found["rubric_version"] = RUBRICS[row.rubric].version
     if row.kind == "local":
-        found["weights"] = content_digest(source_of(study.model(row.model)), root / CACHE_FOLDER)
+        found |= _model_identity(study.model(row.model), root)
+    return found
+
+
+def _model_identity(row: ModelRow, root: Path) -> dict[str, str]:
+    """What a model's row stands for beyond its words: the digest of its weights, the version of its engine.
+
+    transformers' version is that of a library which all model work names; vLLM's concerns its own rows.
+    """
+    found = {"weights": content_digest(source_of(row), root / CACHE_FOLDER)}
+    if row.backend == "vllm":
+        found["engine"] = " ".join(("vllm", (installed_vllm() or ("", "absent"))[1]))
     return found
