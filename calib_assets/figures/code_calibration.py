@@ -24,8 +24,8 @@ def ranked_programs(ranked: pl.DataFrame) -> Figure:
     Under order calibration every circle (passes) would stand left of every cross (fails).
 
     Args:
-        ranked: Columns ``problem_id, rank, log_probability, passed, n_drawn``; a row for each distinct sequence. Problems
-            with both verdicts come first; at most twelve are drawn.
+        ranked: Columns ``problem_id, rank, log_probability, passed, n_drawn``; a row for each distinct sequence.
+            Problems with both verdicts come first; at most twelve are drawn.
     """
     require(ranked, RANKED, "ranked_programs")
     if ranked.is_empty():
@@ -48,8 +48,8 @@ def ranked_programs(ranked: pl.DataFrame) -> Figure:
     footnote(
         figure,
         [
-            "Distinct complete sequences in the order of their probability; the area of a mark grows with how often it was "
-            "sampled.",
+            "Distinct complete sequences in the order of their probability; the area of a mark grows with how often it "
+            "was sampled.",
             f"{more} more problems are in the table." if more > 0 else "",
         ],
     )

@@ -1,4 +1,4 @@
-r"""Order and shape calibration over whole sequences: sampled programs, right and wrong (Paper A, App. H; METHODS §3.11).
+r"""Order and shape calibration over whole sequences: sampled programs, right and wrong (Paper A, App. H).
 
 The unit of App. H is the sampled *sequence* with its log-probability. Two questions are asked of it: do passing
 sequences have higher probability than failing ones (order), and is the mass of the passing ones spread (shape)?
@@ -76,8 +76,7 @@ def code_calibration(samples: pl.DataFrame) -> pl.DataFrame:
       is a failing unit of its own.
     - ``…_per_token``: with :math:`\ell(s)` over the number of tokens; of a program, that of its most probable sequence.
     - ``valid_mass_share``: :math:`\sum \exp \ell(s)` over the distinct passing sequences, divided by that over all
-      distinct sequences; in log space. ``sampled_mass`` is the latter sum: how much of the model's distribution has been
-      seen at all.
+      distinct sequences; in log space. ``sampled_mass`` is the latter sum: how much of the distribution has been seen.
     - ``effective_passing_programs``: exp of the entropy of the distinct passing programs by their samples;
       ``…_by_mass`` by their probability; ``top_passing_share`` and ``top_passing_mass_share`` are the largest shares.
 

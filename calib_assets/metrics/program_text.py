@@ -12,8 +12,8 @@ def extracted(answer: str, rule: Extraction) -> str | None:
     """The program in a chat model's answer; None where there is none.
 
     A line with three backticks opens a block and the next such line closes it. ``first_fence`` takes the first whole
-    block, ``last_fence`` the last, ``whole`` the answer as it is. A block that is not closed is no program: nobody knows
-    where it would have ended.
+    block, ``last_fence`` the last, ``whole`` the answer as it is. A block that is not closed is no program: nobody
+    knows where it would have ended.
 
     >>> extracted("Here:\\n```python\\nprint(1)\\n```\\nIt prints 1.", "first_fence")
     'print(1)'

@@ -82,8 +82,8 @@ class CodingRow(Row):
     )
     ends_with: Literal["program", "answer"] = Field(
         default="program",
-        description="`program`: sampling of a local model ends where its program does, so that what it says of it costs "
-        "nothing and is no part of the sequence; `answer`: with the answer",
+        description="`program`: sampling of a local model ends where its program does, so that what it says of it "
+        "costs nothing and is no part of the sequence; `answer`: with the answer",
     )
     ks: Counts = Field(default=(1, 2, 5, 10), min_length=1, description="pass@k is reported at these k")
     limits: CodeLimits = CodeLimits()

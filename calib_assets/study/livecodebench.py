@@ -1,9 +1,9 @@
 """LiveCodeBench's problems as ours. Its private tests are pickled texts, which are read and never unpickled.
 
 A row of its files has question_id, question_content, platform, contest_date, difficulty, starter_code,
-public_test_cases (JSON), private_test_cases (JSON, or base64 of zlib of a pickled JSON text) and metadata (JSON; it holds
-``func_name`` where tests call a function). The dataset is `livecodebench/code_generation_lite` on the hub: release_v1 is
-its first file, each later release adds one.
+public_test_cases (JSON), private_test_cases (JSON, or base64 of zlib of a pickled JSON text) and metadata (JSON; it
+holds ``func_name`` where tests call a function). The dataset is `livecodebench/code_generation_lite` on the hub:
+release_v1 is its first file, each later release adds one.
 """
 
 import json
@@ -28,7 +28,9 @@ PRELUDE = (
     "".join(f"from {name} import *\n" for name in _STARRED)
     + f"import {', '.join(_STARRED[:-2])}\nsys.setrecursionlimit(50000)\n"
 )
-_WITH_STARTER = "Complete the starter code. Answer with the whole program in one code block.\n\n```python\n{starter}\n```"
+_WITH_STARTER = (
+    "Complete the starter code. Answer with the whole program in one code block.\n\n```python\n{starter}\n```"
+)
 _WITHOUT = (
     "Write a Python program that reads the input from standard input and prints the answer to standard output. Answer "
     "with the whole program in one code block."

@@ -35,7 +35,9 @@ def text_of_pickle(data: bytes) -> str:
     try:
         for code, argument, place in pickletools.genops(data):
             if code.name not in TEXT_ONLY:
-                raise PickleRefused(f"instruction {code.name} at byte {place}: only a single text is read, never objects")
+                raise PickleRefused(
+                    f"instruction {code.name} at byte {place}: only a single text is read, never objects"
+                )
             if isinstance(argument, str) and "UNICODE" in code.name:
                 texts.append(argument)
             if code.name == "STOP" and place + 1 != len(data):

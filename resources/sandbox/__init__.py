@@ -5,5 +5,5 @@
 values never go in, so a program can pass in one way only: by giving them. ``probe`` proves on this machine that every
 wall holds before the first program runs; where one does not, nothing is run. There is no weaker mode.
 
-Linux only, standard library only (the process inside starts in milliseconds). This file imports nothing for that reason.
+Linux only, standard library only: the process inside starts in milliseconds, and this file imports nothing.
 """

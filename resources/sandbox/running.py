@@ -20,7 +20,7 @@ _CPU_SIGNAL, _CPU_KILL = -24, -9  # SIGXCPU, and SIGKILL a second later where th
 
 
 def run_program(program: Program, limits: Limits) -> Outcome:
-    """Run a program against its tests, up to the first that fails. Only ``probe`` calls this before the walls are tried.
+    """Run a program against its tests, up to the first that fails; only ``probe`` may before the walls are tried.
 
     Raises:
         SandboxUnavailable: If a wall could not be put up.

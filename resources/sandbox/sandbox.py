@@ -37,9 +37,7 @@ class Sandbox:
         prove()
         return run_program(program, self.limits)
 
-    def run_many(
-        self, programs: Sequence[Program], workers: int = 1
-    ) -> Iterator[tuple[int, Outcome | SandboxFailed]]:
+    def run_many(self, programs: Sequence[Program], workers: int = 1) -> Iterator[tuple[int, Outcome | SandboxFailed]]:
         """Run programs side by side.
 
         Args:

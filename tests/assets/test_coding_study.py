@@ -64,7 +64,9 @@ def test_every_program_is_one_of_the_chains_with_its_probability(coding):
 def test_verdicts_are_those_of_the_real_interpreter(coding):
     rows = table(coding, "code_samples").join(table(coding, "code_verdicts"), on=["problem_id", "sample"])
     for problem, program, kind in rows.select("problem_id", "program", "kind").iter_rows():
-        wanted = "passed" if returned(program) in RIGHT[problem] else "error" if program.endswith("+") else "wrong_answer"
+        wanted = (
+            "passed" if returned(program) in RIGHT[problem] else "error" if program.endswith("+") else "wrong_answer"
+        )
         assert kind == wanted, (problem, program)
     assert numbers(coding, "code_verdicts")["programs run now"] == rows.select("problem_id", "program").n_unique()
 
@@ -104,7 +106,9 @@ def test_pass_at_k_and_the_comparison(coding):
     assert rates["pass_at_k"].to_list()[3] is None  # k = 100 of 60 samples
     differences = table(place, "code_comparison", "code_differences", ("pick",))
     summary = {
-        name: dict(table(place, "code_calibration", "code_summary", ("pick", name)).select("measure", "est").iter_rows())
+        name: dict(
+            table(place, "code_calibration", "code_summary", ("pick", name)).select("measure", "est").iter_rows()
+        )
         for name in ("alpha", "beta")
     }
     found = dict(differences.select("measure", "est").iter_rows())

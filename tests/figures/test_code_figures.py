@@ -14,7 +14,12 @@ def code():
 
 
 def marks(axes, kind):
-    return [tuple(point) for item in axes.collections if item.get_gid() == f"{kind}-programs" for point in item.get_offsets()]
+    return [
+        tuple(point)
+        for item in axes.collections
+        if item.get_gid() == f"{kind}-programs"
+        for point in item.get_offsets()
+    ]
 
 
 def test_every_program_is_a_mark_of_its_verdict(code):

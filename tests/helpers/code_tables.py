@@ -18,7 +18,9 @@ def samples(problems: int = 5, n: int = 40, seed: int = 3) -> pl.DataFrame:
             program = None if cut or which == 0 else f"def f(x):\n    return x + {which}"
             passed = bool(right[which]) and program is not None
             name = f"{which}{' cut' if cut else ''}"
-            rows.append((f"problem-{problem}", sample, name, program, passed, logp[which], int(tokens[which]), bool(cut)))
+            rows.append(
+                (f"problem-{problem}", sample, name, program, passed, logp[which], int(tokens[which]), bool(cut))
+            )
     columns = ("problem_id", "sample", "sequence", "program", "passed", "log_probability", "n_tokens", "truncated")
     return pl.DataFrame(rows, schema=list(columns), orient="row")
 
@@ -32,7 +34,13 @@ def cell(seed: int = 3) -> dict[str, pl.DataFrame]:
     return {
         "code_problems": pl.DataFrame(
             [(f"problem-{number}", f"Write f, number {number}.", "call", 60, None) for number in range(5)],
-            schema={"problem_id": pl.String, "prompt": pl.String, "kind": pl.String, "n_context_tokens": pl.Int64, "left_out": pl.String},
+            schema={
+                "problem_id": pl.String,
+                "prompt": pl.String,
+                "kind": pl.String,
+                "n_context_tokens": pl.Int64,
+                "left_out": pl.String,
+            },
             orient="row",
         ),
         "code_calibration": problems,

@@ -9,7 +9,7 @@ from workplace import Workplace
 START = "def pick(a, b):\n    return "
 LINE = "\nprint(0)"
 END = "<end>"
-# What a program returns, and how likely it is that a chain writes it; each is followed by a line that ends the function.
+# What a program returns, and how likely a chain writes it; a line follows that ends the function.
 RETURNS = {"a": 0.3, "b": 0.2, "a + b": 0.25, "b + a": 0.05, "a - b": 0.1, "a +": 0.1}
 FENCED = "```\n", "\n```"
 PROBLEMS = [

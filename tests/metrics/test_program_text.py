@@ -37,7 +37,11 @@ def test_what_is_over_does_not_change(lines, cut):
         assert extracted(answer, "first_fence") == extracted(begun, "first_fence")
 
 
-@given(st.lists(st.sampled_from(["    return x", "print(x)", "", "  ", "# note", "\tpass"]), max_size=8), st.integers(0, 60), st.booleans())
+@given(
+    st.lists(st.sampled_from(["    return x", "print(x)", "", "  ", "# note", "\tpass"]), max_size=8),
+    st.integers(0, 60),
+    st.booleans(),
+)
 def test_a_continued_program_that_is_over_does_not_change(lines, cut, calls):
     text = "\n".join(lines)
     begun = text[:cut]

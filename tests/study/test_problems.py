@@ -96,7 +96,11 @@ def test_every_instruction_of_the_language_is_refused_but_those_of_a_text():
     known = {code.name for code in pickletools.opcodes}
     assert TEXT_ONLY <= known
     pushes = {code.name for code in pickletools.opcodes if [item.name for item in code.stack_after] == ["str"]}
-    assert TEXT_ONLY - harmless - {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"} == pushes - {"STRING", "BINSTRING", "SHORT_BINSTRING"}
+    assert TEXT_ONLY - harmless - {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"} == pushes - {
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+    }
 
 
 def test_a_small_file_cannot_become_a_large_one():
@@ -198,7 +202,10 @@ def test_releases():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"private_test_cases": packed(["a list"])}, r"test.jsonl:1: `private_test_cases` is refused: instruction EMPTY_LIST"),
+        (
+            {"private_test_cases": packed(["a list"])},
+            r"test.jsonl:1: `private_test_cases` is refused: instruction EMPTY_LIST",
+        ),
         ({"private_test_cases": "%%%"}, "not base64"),
         ({"private_test_cases": packed("no json")}, "is no JSON"),
         ({"private_test_cases": packed(json.dumps({"a": 1}))}, "no JSON list"),
@@ -227,7 +234,10 @@ def test_rows_that_are_wrong_are_named(bench, changes, said):
         ('{"id": "a"}', "`prompt` is no text"),
         ('{"id": "a", "prompt": "p", "tests": []}', "`tests` is no list of tests"),
         ('{"id": "a", "prompt": "p", "tests": [{"args": [1], "expected": 1}]}', r"tests\[0\].*reads its input"),
-        ('{"id": "a", "prompt": "p", "entry_point": "f", "tests": [{"stdin": "", "expected": ""}]}', r"tests\[0\].*calls `f`"),
+        (
+            '{"id": "a", "prompt": "p", "entry_point": "f", "tests": [{"stdin": "", "expected": ""}]}',
+            r"tests\[0\].*calls `f`",
+        ),
         ('{"id": "a", "prompt": "p", "entry_point": "f", "tests": [{"args": 1, "expected": 1}]}', "`args` is no list"),
         ('{"id": "a", "prompt": "p", "entry_point": "f(x)", "tests": []}', "no name of a function"),
         ('{"id": "a", "prompt": "p", "tests": [{"stdin": 1, "expected": ""}]}', "`stdin` is no text"),

@@ -7,10 +7,12 @@ from calib_assets.figures import ranked_programs
 from calib_assets.figures.encode import thumbnail
 from calib_assets.metrics import (
     calibration_summary,
-    code_calibration as calibration_of,
     pass_rates,
     pass_summary,
     ranked_sequences,
+)
+from calib_assets.metrics import (
+    code_calibration as calibration_of,
 )
 from calib_assets.metrics.program_text import normal_form
 from calib_assets.staleness.graph import Node
@@ -46,7 +48,10 @@ def code_calibration(run: Run) -> Result:
 def tested_samples(samples: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
     """Samples with their verdicts, as the metrics read them; programs in their normal form."""
     joined = samples.join(
-        verdicts.select("problem_id", "sample", "passed"), on=["problem_id", "sample"], how="left", maintain_order="left"
+        verdicts.select("problem_id", "sample", "passed"),
+        on=["problem_id", "sample"],
+        how="left",
+        maintain_order="left",
     )
     forms = [None if text is None else normal_form(text) for text in joined["program"]]
     return joined.with_columns(pl.Series("program", forms, dtype=pl.String))
@@ -63,7 +68,7 @@ NODE = Node(
     deps=("coding_scoring_spec", "code_samples", "code_verdicts"),
     body=code_calibration,
     group="cases",
-    description="Order AUROC over sampled programs, share of the mass that is valid, effective number of right programs, "
+    description="Order AUROC over sampled programs, valid share of the mass, effective number of right programs, "
     "unbiased pass@k, with intervals over problems (Paper A, App. H).",
     preview=lambda result: thumbnail(ranked_programs(result.tables["ranked_programs"])),
 )

@@ -8,7 +8,7 @@ from resources.sandbox.programs import KINDS
 
 
 def samples_are_whole(read: Reader) -> Verdict:
-    """Every problem that was asked has programs 0, 1, …, as many as the others; equal token sequences are one sequence."""
+    """Every problem that was asked has programs 0, 1, …, as many as the others; rows agree with themselves."""
     rows, problems = read("code_samples", "code_samples"), read("code_samples", "code_problems")
     per = rows.group_by("problem_id", maintain_order=True).agg(n=pl.len(), last=pl.col("sample").max())
     gaps = per.filter(pl.col("n") != pl.col("last") + 1).height
@@ -21,8 +21,8 @@ def samples_are_whole(read: Reader) -> Verdict:
     same = per["problem_id"].to_list() == asked and per["n"].n_unique() == 1
     return Verdict(
         not gaps and not wrong and same,
-        f"of {rows.height} programs of {per.height} problems: contradict themselves {wrong}; problems with a gap {gaps}; "
-        f"problems asked {len(asked)}",
+        f"of {rows.height} programs of {per.height} problems: contradict themselves {wrong}; problems with a gap {gaps}"
+        f"; problems asked {len(asked)}",
     )
 
 
@@ -55,7 +55,7 @@ def one_program_has_one_verdict(read: Reader) -> Verdict:
 
 
 def shares_are_shares(read: Reader) -> Verdict:
-    """Orders and shares lie in [0, 1]; as many effective programs as there are, at most; pass@1 is the share that passes."""
+    """Orders and shares lie in [0, 1]; effective programs are at most the distinct ones; pass@1 is the share passed."""
     table = read("code_calibration", "code_calibration")
     shares = [name for name in table.columns if name.endswith("share") or name.startswith(("order", "share"))]
     outside = sum(table.filter(~pl.col(name).is_between(0, 1 + TOLERANCE)).height for name in shares)

@@ -66,8 +66,8 @@ class Asked:
 def code_samples(run: Run) -> Result:
     """Sampled programs of every problem (METHODS §3.11); only those that no earlier result had.
 
-    Sample s of a problem depends on the speaker, the question, the sampling and (seed, s). Its log-probability is that of
-    the sampled tokens under the model at temperature 1 without truncation, whatever they were sampled with.
+    Sample s of a problem depends on the speaker, the question, the sampling and (seed, s). Its log-probability is that
+    of the sampled tokens under the model at temperature 1 without truncation, whatever they were sampled with.
 
     Raises:
         ModelError: If no problem is left, or the model gives NaN.

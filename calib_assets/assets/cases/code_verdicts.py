@@ -64,8 +64,8 @@ def code_verdicts(run: Run) -> Result:
     if untested > most * table.height:
         first = table.filter(pl.col("kind").is_null())["detail"][0]
         raise TooManyUntested(
-            f"{'|'.join(run.cell)}: {untested} of {table.height} programs have no verdict, the first: {first}; run again "
-            "(what is tested stays), or raise max_missing_share"
+            f"{'|'.join(run.cell)}: {untested} of {table.height} programs have no verdict, the first: {first}; run "
+            "again (what is tested stays), or raise max_missing_share"
         )
     if wanted:
         pieces.prune()
@@ -93,9 +93,7 @@ def _known(pieces: Pieces, wanted: Mapping[str, object]) -> dict[str, Outcome]:
     return found
 
 
-def _test(
-    run: Run, wanted: dict[str, tuple[Problem, str]], limits: dict, pieces: Pieces
-) -> dict[str, SandboxFailed]:
+def _test(run: Run, wanted: dict[str, tuple[Problem, str]], limits: dict, pieces: Pieces) -> dict[str, SandboxFailed]:
     """Run programs, a batch at a time, each kept when it is done; those whose sandbox broke down."""
     sandbox: Sandbox = run.tools["sandboxes"].open(limits)
     say, failed, keys = Progress(f"{'|'.join(run.cell)}: programs tested", run.log), {}, list(wanted)
@@ -139,7 +137,7 @@ def sandbox_code(study: Study, cell: Cell) -> Sequence[object]:
 
 
 def _inside():
-    """The modules that the sandbox's process is started with, by name; an import here counts them as they are written."""
+    """What the sandbox's process is started with, by name; an import here counts these modules as they are written."""
     import resources.sandbox.inside.launch
 
     return resources.sandbox.inside.launch

@@ -12,7 +12,9 @@ from resources.speakers import Question, Sample, Sampling
 FAILED = "failed"  # no answer came: missing, which is not an answer without a program
 
 
-def hosted_answers(run: Run, prompts: Mapping[int, str], stream: int, count: int, spec: dict) -> dict[int, pl.DataFrame]:
+def hosted_answers(
+    run: Run, prompts: Mapping[int, str], stream: int, count: int, spec: dict
+) -> dict[int, pl.DataFrame]:
     """Answers of the speaker of this cell, ``count`` of each prompt.
 
     Args:
@@ -44,6 +46,8 @@ def _row(sample: int, found: Sample) -> dict:
         "n_tokens": found.n_tokens,
         "finish": finish,
         # A server's sum can be a hair above 0 where every token was certain.
-        "log_probability": None if found.log_probability is None or not found.n_tokens else min(found.log_probability, 0.0),
+        "log_probability": None
+        if found.log_probability is None or not found.n_tokens
+        else min(found.log_probability, 0.0),
         "sequence": hashlib.sha256(found.text.encode()).hexdigest()[:16],
     }

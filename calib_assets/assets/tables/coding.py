@@ -5,14 +5,14 @@ from calib_assets.assets.tables.table import Table
 PROBLEM = "Problem, as its set names it."
 _MEASURES = {
     "share_passed": "Share of passing programs among those with a verdict, truncated ones too.",
-    "order_auroc_samples": "Probability that a random passing sample has a higher log-probability than a random failing one; "
+    "order_auroc_samples": "Probability that a random passing sample has a higher log-probability than a failing one; "
     "null where no_order says why.",
     "order_auroc_samples_per_token": "The same with log-probabilities over the number of tokens.",
     "order_auroc_programs": "The same over distinct programs, each with the mass of its sampled sequences.",
-    "order_auroc_programs_per_token": "The same over distinct programs, by the most probable sequence of each per token.",
+    "order_auroc_programs_per_token": "The same over distinct programs, by each one's most probable sequence.",
     "valid_mass_share": "Probability of the distinct passing sequences over that of all distinct sampled ones.",
     "sampled_mass": "Probability of all distinct sampled sequences: how much of the distribution has been seen.",
-    "effective_passing_programs": "exp(entropy of the distinct passing programs by their samples); null if none passes.",
+    "effective_passing_programs": "exp(entropy of the distinct passing programs by samples); null if none passes.",
     "effective_passing_programs_by_mass": "exp(entropy of the distinct passing programs by their probability).",
     "top_passing_share": "Share of the most frequent passing program among the passing samples.",
     "top_passing_mass_share": "Share of the most probable passing program in the mass of the passing ones.",
@@ -29,8 +29,8 @@ TABLES = {
             "text": "The answer as it came, less control tokens.",
             "ids": "Token ids; null for an API model.",
             "n_tokens": "New tokens; null where a server does not say.",
-            "log_probability": "Natural log of the probability of the sampled tokens under the whole model at temperature 1, "
-            "nats; of an API model as its server says, null where it does not.",
+            "log_probability": "Natural log of the probability of the sampled tokens under the whole model at "
+            "temperature 1, nats; of an API model as its server says, null where it does not.",
             "sequence": "Digest of the tokens: equal for equal sequences.",
             "program": "The program in it; null if there is none.",
         },
@@ -48,7 +48,7 @@ TABLES = {
         "One sampled program against its tests.",
         {
             "problem_id": PROBLEM,
-            "kind": "passed, wrong_answer, error, timeout, memory or no_code; null: no verdict, the sandbox broke down.",
+            "kind": "passed, wrong_answer, error, timeout, memory or no_code; null: there is no verdict.",
             "passed": "Whether every test passed; null without a verdict.",
             "tests": "Tests of the problem.",
             "tests_passed": "Tests before the first that failed.",
@@ -73,7 +73,11 @@ TABLES = {
     "code_summary": Table("One measure, over problems.", _PROBLEMS),
     "pass_at_k": Table(
         "One problem and k.",
-        {"problem_id": PROBLEM, "k": "Programs tried.", "pass_at_k": "Unbiased pass@k; null where k exceeds the samples."},
+        {
+            "problem_id": PROBLEM,
+            "k": "Programs tried.",
+            "pass_at_k": "Unbiased pass@k; null where k exceeds the samples.",
+        },
     ),
     "pass_summary": Table("Mean pass@k over problems.", _K | _PROBLEMS),
     "ranked_programs": Table(

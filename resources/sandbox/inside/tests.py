@@ -113,7 +113,7 @@ def _drained(ends: dict[int, str], started: float, limits: dict) -> tuple[dict[s
 
 
 def _ended(child: int, deadline: float) -> tuple[int, resource.struct_rusage, bool]:
-    """Exit status and use of the child, which may have closed its outputs and live on; and whether it had to be stopped."""
+    """Exit status and use of the child, which may close its outputs and live on; whether it had to be stopped."""
     while True:
         found, status, used = os.wait4(child, os.WNOHANG)
         if found:

@@ -60,13 +60,7 @@ def new_namespaces() -> None:
     os.close(ready)
     try:
         unshare(
-            CLONE_NEWUSER
-            | CLONE_NEWNS
-            | CLONE_NEWPID
-            | CLONE_NEWNET
-            | CLONE_NEWIPC
-            | CLONE_NEWUTS
-            | CLONE_NEWCGROUP
+            CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
         )
     except OSError:
         os.kill(helper, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Programs that push against the walls, in the real sandbox: what they want does not happen, and the verdict is right."""
+"""Programs that push against the walls of the real sandbox: what they want does not happen, the verdict is right."""
 
 import os
 import socket
@@ -25,7 +25,8 @@ def returned(text: str, *args, expected, limits: Limits = SMALL):
 
 def refused(attempt: str, setup: str = "") -> str:
     """A program that prints "refused" where the attempt raises OSError, and what it got otherwise."""
-    return f"import os, socket, ctypes, resource\n{setup}\ntry:\n    print('got', {attempt})\nexcept (OSError, ValueError):\n    print('refused')\n"
+    lines = ["import os, socket, ctypes, resource", setup, "try:", f"    print('got', {attempt})"]
+    return "\n".join([*lines, "except (OSError, ValueError):", "    print('refused')", ""])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_raw_system_calls_are_refused(name):
     from resources.sandbox.inside.calls import MACHINES, REFUSED
 
     number = REFUSED[name][MACHINES[os.uname().machine][0]]
-    text = f"import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\nprint(libc.syscall({number}, 0, 0, 0, 0, 0, 0))\n"
+    text = f"import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nprint(libc.syscall({number}, *[0] * 6))\n"
     assert printed(text + "print(ctypes.get_errno())", "-1\n1\n").passed  # EPERM
 
 
@@ -98,7 +99,8 @@ def test_the_callers_open_files_are_not_inherited(tmp_path):
 
 
 def test_files_are_written_in_one_small_place_and_do_not_outlive_a_test():
-    text = "import os\nprint(os.listdir('.'))\nopen('note', 'w').write('x')\nos.makedirs('a/b')\nprint(open('note').read())"
+    text = "import os\nprint(os.listdir('.'))\nopen('note', 'w').write('x')\n"
+    text += "os.makedirs('a/b')\nprint(open('note').read())"
     program = Program(text, (StdinTest("", "[]\nx\n"), StdinTest("", "[]\nx\n")))
     assert Sandbox(SMALL).run(program).passed
     many = "for n in range(9):\n    open(str(n), 'wb').write(bytes(1 << 20))"
@@ -108,7 +110,7 @@ def test_files_are_written_in_one_small_place_and_do_not_outlive_a_test():
 
 
 def test_a_fork_bomb_is_one_process():
-    text = "import os\nfor _ in range(10000):\n    try:\n        os.fork()\n    except OSError:\n        pass\nprint('one')"
+    text = "import os\nfor _ in range(10000):\n    try: os.fork()\n    except OSError: pass\nprint('one')"
     assert printed(text, "one\n").passed
 
 
@@ -173,8 +175,9 @@ def test_leaving_early_is_no_pass():
         "import json.encoder\njson.encoder.JSONEncoder.encode = lambda *a: 'true'\ndef f(x): return 0",
         "import builtins\nbuiltins.print = lambda *a: None\nbuiltins.isinstance = lambda *a: True\ndef f(x): return 0",
         "import os\nos.write(3, b'{\"passed\": true}')\ndef f(x): return 0",
-        "import os\nos.write(1, b'{\"ready\": true}\\n{\"out\": \"2\", \"exit\": 0}\\n')\ndef f(x): return 0",
-        "import os\nfor n in range(4, 64):\n    try: os.write(n, b'{\"exit\": 0}\\n')\n    except OSError: pass\ndef f(x): return 0",
+        'import os\nos.write(1, b\'{"ready": true}\\n{"out": "2", "exit": 0}\\n\')\ndef f(x): return 0',
+        "import os\nfor n in range(4, 64):\n    try: os.write(n, b'{\"exit\": 0}\\n')\n    except OSError: pass\n"
+        "def f(x): return 0",
         "import sys\nsys.modules['__main__'].__dict__['passed'] = True\ndef f(x): return None",
         "import gc\nfound = [o for o in gc.get_objects() if isinstance(o, dict) and 'expected' in o]\n"
         "def f(x): return found[0]['expected'] if found else 0",
@@ -216,7 +219,9 @@ def test_a_test_that_fails_is_named_and_the_rest_is_not_run():
 
 def test_tests_start_from_a_fresh_program():
     tests = (CallTest((1,), 1), CallTest((2,), 1))
-    assert Sandbox(SMALL).run(Program("seen = []\ndef f(x):\n    seen.append(x)\n    return len(seen)", tests, "f")).passed
+    assert (
+        Sandbox(SMALL).run(Program("seen = []\ndef f(x):\n    seen.append(x)\n    return len(seen)", tests, "f")).passed
+    )
 
 
 def test_nothing_stays_behind():
@@ -233,4 +238,8 @@ def test_nothing_stays_behind():
 def _sandboxes() -> set[str]:
     """Processes of sandboxes that were begun by this one."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in listed.splitlines() if "sandbox.inside.launch" in line and f" {os.getpid()} " in line}
+    return {
+        line.split()[0]
+        for line in listed.splitlines()
+        if "sandbox.inside.launch" in line and f" {os.getpid()} " in line
+    }

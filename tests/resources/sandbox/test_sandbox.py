@@ -58,7 +58,11 @@ def test_a_wall_that_is_missing_is_found(monkeypatch, module, name, wall):
     monkeypatch.setattr(channel, "_START", start)
     if wall == "the network":  # the filter stands before it: take both away
         monkeypatch.setattr(
-            channel, "_START", start.replace("import main;", "import main; import resources.sandbox.inside.tests as t; t.install = lambda: None;")
+            channel,
+            "_START",
+            start.replace(
+                "import main;", "import main; import resources.sandbox.inside.tests as t; t.install = lambda: None;"
+            ),
         )
     with pytest.raises(SandboxUnavailable) as refusal:
         probe.try_walls()
