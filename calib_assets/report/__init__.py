@@ -11,6 +11,7 @@ or writing files, Dagster. :mod:`~calib_assets.report.contract` is the contract 
 from calib_assets.report.canopy_fit import regression_section
 from calib_assets.report.canopy_overview import canopy_overview
 from calib_assets.report.canopy_study import canopy_part, canopy_section
+from calib_assets.report.cases_coding import code_section, coding_case
 from calib_assets.report.cases_collapse import collapse_case, collapse_section
 from calib_assets.report.cases_study import CaseStudy, cases_part
 from calib_assets.report.contract import (
@@ -49,6 +50,8 @@ __all__ = [
     "canopy_part",
     "canopy_section",
     "cases_part",
+    "code_section",
+    "coding_case",
     "collapse_case",
     "collapse_section",
     "comparison_section",

@@ -1,5 +1,6 @@
 """The coding study on chains whose programs are known: samples, verdicts from the real sandbox, measures, staleness."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 from coding_workplace import END, LINE, PROBLEMS, RIGHT, START, CodingWorkplace, sequences
 
+from calib_assets.figures.text import share
 from calib_assets.staleness.planner import plan
 from calib_assets.staleness.run import materialize
 from resources.sandbox import channel
@@ -269,3 +271,23 @@ def test_code_is_identity_and_the_machine_is_not():
     assert {f"resources.sandbox.inside.{name} (module)" for name in ("launch", "tests", "walls", "calls")} <= set(parts)
     assert "resources.sandbox.comparing.same_output" in parts and "resources.sandbox.running._verdict" in parts
     assert not [name for name in parts if ":sys." in name or ":_holds" in name]
+
+
+def test_the_report_shows_what_was_computed(coding):
+    page = coding.view().store.read("report", (), "report.html").decode()
+    section = table(coding, "code_calibration", "code_summary")
+    assert "Case study: calibration in coding" in page and "Methods of the case studies" in page
+    passed = dict(section.select("measure", "est").iter_rows())["share_passed"]
+    assert f"Programs of alpha for pick: a share of {share(passed)} [" in page
+    assert page.count("Programs by probability") >= 2  # a figure for each chain
+    for check in ("one_program_has_one_verdict", "orders_are_of_pairs"):
+        assert check in page
+
+
+def test_a_speaker_that_fails_is_left_out_of_the_comparison(workplace, instance):
+    mute = {"tokens": ["x", END], "transition": [[0.5, 0.5]] * 2, "initial": [1.0, 0.0], "end": [1]}
+    (workplace.folder / "alpha.json").write_text(json.dumps(mute))  # it has no word for the question
+    summary, _ = workplace.refresh(instance)
+    assert not summary.ok and "pick|alpha" in "".join(summary.failed)
+    speakers = table(workplace, "code_comparison", "code_speakers", ("pick",))
+    assert set(speakers["speaker"]) == {"beta"}

@@ -6,6 +6,7 @@ from calib_assets.assets.cases import (
     code_calibration,
     code_comparison,
     code_samples,
+    code_section,
     code_verdicts,
     collapse_comparison,
     collapse_section,
@@ -20,4 +21,5 @@ NODES = (
     code_verdicts.NODE,
     code_calibration.NODE,
     code_comparison.NODE,
+    code_section.NODE,
 )

@@ -9,7 +9,10 @@ from calib_assets.staleness.run import Result, Run
 
 
 def code_comparison(run: Run) -> Result:
-    """Summaries of every speaker, and the differences of each to the first one, over the problems that both have."""
+    """Summaries of every speaker, and the differences of each to the first one, over the problems that both have.
+
+    A speaker whose programs could not be measured is left out.
+    """
     speakers = run.slice("speakers_spec")["speakers"]
     shown = pl.DataFrame(
         [(row["name"], row["family"], row["size"], row["variant"]) for row in speakers],
@@ -18,11 +21,11 @@ def code_comparison(run: Run) -> Result:
     )
     summary, rates = run.table("code_calibration", "code_summary"), run.table("code_calibration", "pass_summary")
     problems = run.table("code_calibration", "code_calibration")
-    first = speakers[0]["name"]
+    first, *others = summary["speaker"].unique(maintain_order=True)
     parts = [pl.DataFrame(schema={"speaker": pl.String, "reference": pl.String, **SUMMARY_SCHEMA})]
-    for row in speakers[1:]:
-        own, other = (problems.filter(pl.col("speaker") == name).drop("speaker") for name in (row["name"], first))
-        front = [pl.lit(row["name"]).alias("speaker"), pl.lit(first).alias("reference")]
+    for name in others:
+        own, other = (problems.filter(pl.col("speaker") == one).drop("speaker") for one in (name, first))
+        front = [pl.lit(name).alias("speaker"), pl.lit(first).alias("reference")]
         parts.append(calibration_differences(own, other).select(*front, *SUMMARY_SCHEMA))
     return Result(
         tables={
@@ -30,7 +33,7 @@ def code_comparison(run: Run) -> Result:
             "pass_speakers": rates.join(shown, on="speaker", how="left", maintain_order="left"),
             "code_differences": pl.concat(parts),
         },
-        numbers={"speakers": len(speakers)},
+        numbers={"speakers": 1 + len(others)},
     )
 
 

@@ -93,9 +93,7 @@ def effective_numbers_are_bounded(read: Reader) -> Verdict:
 COLLAPSE_RULES = (
     Rule("answer_samples", "answers_are_all_there", "Every answer asked for is there once.", answers_are_all_there),
     Rule("answer_samples", "few_answers_are_missing", "The missing share is small.", few_answers_are_missing),
-    Rule(
-        "answer_collapse", "counts_add_up", "Counts add up to the answers.", counts_add_up, reads=("answer_samples",)
-    ),
+    Rule("answer_collapse", "counts_add_up", "Counts add up to the answers.", counts_add_up, reads=("answer_samples",)),
     Rule(
         "answer_collapse",
         "effective_numbers_are_bounded",
