@@ -7,12 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from calib_assets.figures.canopy_parts import wrapped_footnote
 from calib_assets.figures.layout import empty_figure, footnote, grid_of_axes, require, share_axis
 from calib_assets.figures.style import FULL, GROUP_COLOURS, HALF, MUTED, PAPER, series_style, themed
 from calib_assets.figures.text import visible
 
 RIGHT, WRONG = GROUP_COLOURS["valid, frequent"], GROUP_COLOURS["invalid"]
-MOST_PANELS = 12
+MOST_PANELS, COLUMNS = 12, 4
 RANKED = ("problem_id", "rank", "log_probability", "passed", "n_drawn")
 CURVES = ("k", "est", "ci_low", "ci_high")
 
@@ -32,10 +33,10 @@ def ranked_programs(ranked: pl.DataFrame) -> Figure:
         return empty_figure("No sampled program has a verdict and a log-probability.")
     mixed = ranked.group_by("problem_id", maintain_order=True).agg(both=pl.col("passed").n_unique() > 1)
     names = mixed.sort(~pl.col("both"), maintain_order=True)["problem_id"].to_list()
-    figure, axes = grid_of_axes(min(len(names), MOST_PANELS), 4, (FULL / 4, 2.1))
-    for name, place in zip(names, axes, strict=False):
+    figure, axes = grid_of_axes(min(len(names), MOST_PANELS), COLUMNS, (FULL / COLUMNS, 2.2))
+    for number, (name, place) in enumerate(zip(names, axes, strict=False)):
         _panel(place, ranked.filter(pl.col("problem_id") == name), name)
-    figure.supylabel("Log-probability of the sequence (nats)", fontsize=10.0)
+        place.set_ylabel("" if number % COLUMNS else "Log-probability (nats)")
     figure.legend(
         handles=[
             Line2D([], [], color=RIGHT, marker="o", linestyle="none", markersize=5, label="passes its tests"),
@@ -45,7 +46,7 @@ def ranked_programs(ranked: pl.DataFrame) -> Figure:
         ncols=2,
     )
     more = len(names) - MOST_PANELS
-    footnote(
+    wrapped_footnote(
         figure,
         [
             "Distinct complete sequences in the order of their probability; the area of a mark grows with how often it "
