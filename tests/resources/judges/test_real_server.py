@@ -1,4 +1,4 @@
-"""The judge against a real inference server: transformers serve with the bundled SmolLM2 on the loopback interface."""
+"""Judge and speaker against a real inference server: transformers serve with the bundled SmolLM2 on loopback."""
 
 import os
 import socket
@@ -13,6 +13,7 @@ import pytest
 from resources.judges import EndpointError, Item, LlmJudge, LlmJudgeSettings, VerdictStore
 from resources.language_models import ModelSource
 from resources.language_models.conversion import prepare_model
+from resources.speakers import ApiModelSettings, ApiSpeaker, Exchange, Question, SampleStore, Sampling
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,19 @@ def test_wrong_path_on_a_real_server_is_told_at_once(serving, tmp_path):
     endpoint, model = serving
     with VerdictStore(tmp_path) as store, pytest.raises(EndpointError, match=r"HTTP 404.*usually ends in /v1"):
         LlmJudge(LlmJudgeSettings("real", model, endpoint.removesuffix("/v1")), store).judge([Item("p", "r")])
+
+
+def test_a_speaker_on_a_real_server_answers_counts_and_keeps(serving, tmp_path):
+    endpoint, model = serving
+    settings = ApiModelSettings("real", model, endpoint, concurrency=2, timeout_s=250)
+    said = Exchange("Name a random city.", "Paris")
+    questions = [Question("Name a random city.", (0, i)) for i in range(2)]
+    questions.append(Question("Name a random city.", (0, 2), history=(said,)))
+    with SampleStore(tmp_path) as store:
+        speaker = ApiSpeaker(settings, store)
+        found = speaker.answer(questions, Sampling(max_new_tokens=8))
+        ledger = speaker.ledger()
+        for sample in found:
+            assert sample.status in ("ok", "truncated") and sample.text.strip() and 0 < sample.n_tokens <= 8
+        assert ledger.calls == 3 and ledger.assumed_tokens == 0
+        assert speaker.answer(questions, Sampling(max_new_tokens=8)) == found and speaker.ledger() == ledger
