@@ -128,6 +128,7 @@ def test_counts_name_the_most_frequent_way_of_writing():
         ("ok", " \n", "text", "empty", None),
         ("empty", "", "first_line", "empty", None),
         ("refused", "Oslo", "text", "refused", None),
+        ("refused", "I\ncannot", "first_line", "refused", None),
         ("failed", "", "text", "failed", None),
     ],
 )
