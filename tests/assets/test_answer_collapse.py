@@ -198,10 +198,10 @@ def test_an_outage_loses_nothing_and_a_refresh_pays_for_the_rest(api, server, in
 
 
 def test_a_budget_stops_the_run_and_says_what_to_raise(api, server, instance):
-    api.edit(lambda data: data["api_models"][0].update(budget={"tokens": 2000}))
+    api.edit(lambda data: data["api_models"][0].update(budget={"tokens": 900}))
     summary, _ = api.refresh(instance)
     (error,) = summary.failed.values()
-    assert "API model 'far': max_tokens_total (2,000) is reached" in error and 0 < len(server.paid) < 84
+    assert "API model 'far': max_tokens_total (900) is reached" in error and 0 < len(server.paid) < 84
     paid = len(server.paid)
     api.edit(lambda data: data["api_models"][0].update(budget={"tokens": 200_000}))
     with dg.DagsterInstance.ephemeral() as again:

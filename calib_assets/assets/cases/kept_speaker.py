@@ -34,7 +34,8 @@ class KeptSpeaker(Speaker):
         self._known: dict[str, Sample] = {}
         for name in pieces.names():
             for row in pl.read_parquet(pieces.path(name)).iter_rows(named=True):
-                self._known[row.pop("question")] = Sample(**row)
+                question = row.pop("question")
+                self._known[question] = Sample(**row)
 
     def answer(
         self, questions: Sequence[Question], sampling: Sampling, progress: Progress | None = None
