@@ -10,7 +10,7 @@ PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY ?= $(STUDY)
 
-.PHONY: setup browser study status test test-pure test-vllm test-all ui benchmarks clean help
+.PHONY: setup browser postgres study status test test-pure test-vllm test-cluster test-all ui benchmarks clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -44,8 +44,15 @@ $(VENV_VLLM)/.ready: pyproject.toml requirements-vllm.txt models.txt
 	$(VENV_VLLM)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-test-all: setup browser test-vllm  ## the tests, the slow studies and the vLLM engine
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm'
+test-cluster: $(VENV)/.cluster postgres  ## a study on a local Ray head, PostgreSQL and an S3 server
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster
+
+$(VENV)/.cluster: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,cluster]'
+	touch $@
+
+test-all: setup browser test-vllm test-cluster  ## the tests, the slow studies, the vLLM engine and the cluster
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster'
 
 ui: setup  ## Dagster's UI on the same data
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
@@ -58,6 +65,12 @@ browser:  ## Chromium for the test of the UI's page, installed where that can be
 	  { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get -qq update && \
 	    apt-get -qq install --yes chromium chromium-driver >/dev/null; } || \
 	  { echo "the UI test needs Chromium and its driver: install the packages chromium and chromium-driver"; exit 1; }
+
+postgres:  ## PostgreSQL for the test of the cluster, installed where that can be done
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get -qq update && \
+	    apt-get -qq install --yes postgresql >/dev/null; } || \
+	  { echo "the test of the cluster needs PostgreSQL: install the package postgresql"; exit 1; }
 
 clean:  ## delete results, caches and Dagster's history (not the environment)
 	rm -rf .store history storage schedules logs .nux .telemetry .logs_queue .tmp_dagster_home_*

@@ -12,6 +12,7 @@ from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import Cell, Graph, cell_name
 from calib_assets.staleness.identity import Pair
 from calib_assets.staleness.planner import Stale
+from jobs.placement import placement_tags
 
 STUDY_TAG, FINGERPRINT_TAG = "calib/study", "calib/fingerprint"
 LONGEST_WHY = 200
@@ -52,11 +53,12 @@ class Launch:
         return cell_name(self.cell) or None
 
     def tags(self, study: str) -> dict[str, str]:
-        """What people look for in the list of runs."""
+        """What people look for in the list of runs, and what the run needs of a cluster."""
         reasons = dict.fromkeys(f"{item.key}: {item.reasons[0]}" for item in self.items if item.reasons)
         why = "; ".join(reasons)
         short = why if len(why) <= LONGEST_WHY else why[: LONGEST_WHY - 1] + "…"
-        return {STUDY_TAG: study, FINGERPRINT_TAG: self.state, "calib/why": short, "calib/assets": str(len(self.items))}
+        tags = {STUDY_TAG: study, FINGERPRINT_TAG: self.state, "calib/why": short, "calib/assets": str(len(self.items))}
+        return tags | placement_tags(self.items)
 
 
 def launches(stale: Iterable[Stale], graph: Graph, patient: bool = True) -> list[Launch]:

@@ -9,7 +9,8 @@ import errno
 RETRIES = 2
 WAIT_SECONDS = 30  # doubled with every attempt
 
-_PASSING = {errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
+_PASSING = {errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT}
+_PASSING |= {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN}
 # By name, since importing the libraries that define them takes seconds.
 _NAMES = {"OutOfMemoryError", "APIConnectionError", "APITimeoutError", "ConnectError", "ConnectTimeout", "ReadTimeout"}
 _NAMES |= {"EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError", "ReadTimeoutError"}  # of S3

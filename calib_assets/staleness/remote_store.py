@@ -60,7 +60,7 @@ class RemoteStore(ArtifactStore):
         return manifest if manifest is not None and self.damage(manifest) is None else None
 
     def damage(self, manifest: Manifest, full: bool = False) -> str | None:
-        """As on a disk; in a snapshot, where files of many cells would be asked for, only a full check looks at them."""
+        """As on a disk; in a snapshot, where the files of many cells would be asked for, only a full check does so."""
         if self._manifests.frozen and not full:
             return None
         found = self.objects.list(_results(manifest))

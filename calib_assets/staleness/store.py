@@ -37,7 +37,7 @@ class ResultError(StorageError):
 
 
 class ArtifactStore:
-    """Results on a local or shared disk; :class:`~calib_assets.staleness.remote_store.RemoteStore` keeps them elsewhere.
+    """Results on a local or shared disk; :class:`~calib_assets.staleness.remote_store.RemoteStore` is for elsewhere.
 
     Args:
         root: Folder; it is made when first written to.

@@ -34,7 +34,8 @@ class StoreService(dg.ConfigurableResource):
     """The artifact store.
 
     Attributes:
-        root: Its folder, or a URL such as ``s3://bucket/prefix``; empty means ``CALIB_STORE``, then the study's ``storage.root``.
+        root: Its folder, or a URL such as ``s3://bucket/prefix``; empty means ``CALIB_STORE``, then the study's
+            ``storage.root``.
         keep_previous: Results of earlier fingerprints kept for each cell.
     """
 
@@ -58,7 +59,7 @@ class StoreService(dg.ConfigurableResource):
 
 
 def working_folder(url: str) -> Path:
-    """Folder of this machine for a store on object storage: one for each URL, under ``CALIB_CACHE`` or the user's cache.
+    """This machine's folder for a store on object storage, one for each URL: in ``CALIB_CACHE``, or the user's cache.
 
     >>> working_folder("s3://bucket/study").name
     'bucket-study-0dbbb281'

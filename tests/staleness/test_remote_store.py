@@ -11,12 +11,14 @@ import polars as pl
 import pytest
 from two_machines import GRAPH, STATE, machine, run, stale
 
+from calib_assets.staleness.remote_manifests import RemoteManifests
 from calib_assets.staleness.remote_work import INTERVAL_S
 from calib_assets.staleness.store import ArtifactStore, ResultError
 from resources.artifacts.leases import LeaseLost
 from resources.artifacts.objects import Objects
 
 ROOT = Path(__file__).parents[2]
+HELPER = ROOT / "tests" / "helpers" / "two_machines.py"
 
 
 @pytest.fixture
@@ -98,6 +100,26 @@ def test_manifests_are_fetched_together_and_again_only_where_they_changed(bucket
         assert again.current("source", ("cell7",)).run_id == "later"
         assert again.current("source", ("cell8",)) == manifest
     assert objects.read == ["manifests/source/cell7/current.json"]
+
+
+def test_a_manifest_that_is_replaced_while_it_is_read_is_never_kept_under_the_wrong_etag(bucket, tmp_path):
+    class Replacing(Objects):
+        """Another machine replaces the object between this one's listing and its reading."""
+
+        def get(self, name):
+            if self.replacement is not None:
+                data, self.replacement = self.replacement, None
+                self.put(name, data)
+            return super().get(name)
+
+    objects = Replacing(bucket)
+    objects.replacement = None
+    first, later = RemoteManifests(objects, tmp_path / "copies"), RemoteManifests(objects, tmp_path / "copies")
+    first.write("a", (), "current.json", b"one")
+    objects.replacement = b"two"
+    assert first.read("a", (), "current.json") == b"two"
+    objects.put("manifests/a/current.json", b"one")  # the setting is switched back: the first etag again
+    assert later.read("a", (), "current.json") == b"one"
 
 
 def test_a_setting_that_is_switched_back_is_restored_and_older_results_go(machines):
@@ -189,7 +211,7 @@ def test_an_upload_that_is_cut_off_is_no_result(bucket, machines, tmp_path):
 def test_half_done_work_goes_on_on_another_machine(bucket, tmp_path, ending):
     STATE.update(value=1, calls=[], meddle=None)
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", ROOT / "tests" / "helpers" / "two_machines.py", bucket, tmp_path / "one", ending],
+        [sys.executable, "-W", "ignore", HELPER, bucket, tmp_path / "one", ending],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

@@ -85,7 +85,11 @@ def test_the_command_line_on_a_read_only_store(tmp_path):
     digits = {"name": "digits", "kind": "digits", "length": 1, "separator": ",", "prompt": "p", "completion": "d:"}
     study = {"name": "s", "title": "S", "models": [model_row("alpha")], "tasks": [digits]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    code = "import sys; from calib_assets.cli import main; print([main([*sys.argv[1:], c]) for c in ('status', 'refresh')])"
+    code = """
+import sys
+from calib_assets.cli import main
+print([main([*sys.argv[1:], command]) for command in ("status", "refresh")])
+"""
     found = ended(with_read_only(store, python(code, "--study", tmp_path / "study.yaml", "--store", store)))
     assert found.stdout.splitlines()[-1] == "[1, 2]", found.stderr
     assert f"asset cells are stale in {store}" in found.stdout
@@ -198,13 +202,18 @@ def test_a_later_format_is_neither_recomputed_nor_misread(disk):
     path.write_bytes(data)
     STATE["calls"].clear()
     for use in (lambda: run(disk, "source"), lambda: stale(disk), lambda: disk.store.table("source", (), "source")):
-        with pytest.raises(NewerFormat, match=rf"source.* of format {FORMAT + 6}.*up to {FORMAT}; upgrade calib-assets"):
+        with pytest.raises(NewerFormat, match=rf"source.* of format {FORMAT + 6}.*to {FORMAT}; upgrade calib-assets"):
             use()
     assert issubclass(NewerFormat, StorageError) and STATE["calls"] == [] and path.read_bytes() == data
 
 
 def test_locks_of_a_machine_that_was_restarted_hold_nobody_up(disk):
-    code = 'import sys, os; from two_machines import *\nwith machine(sys.argv[1], None).store.lock("source", ()): os.abort()'
+    code = """
+import os, sys
+from two_machines import machine
+with machine(sys.argv[1], None).store.lock("source", ()):
+    os.abort()
+"""
     ended(python(code, disk.store.root))
     lock = disk.store.root / ".locks" / "source.lock"
     assert lock.exists() and run(disk, "source") == "computed"
