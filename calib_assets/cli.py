@@ -144,6 +144,7 @@ def _annotation_sheet(options: argparse.Namespace) -> int:
 def _run(view, selection: Selection, started: float) -> int:
     # Dagster is imported here: planning needs none of it, and it takes seconds to load.
     from calib_assets.definitions import defs
+    from jobs.queueing import is_wanted, queue_of_workspace
     from jobs.runner import open_instance, refresh
 
     _set_dagster_home()
@@ -151,7 +152,8 @@ def _run(view, selection: Selection, started: float) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with open_instance() as instance:
-            summary = refresh(view, defs.resolve_job_def, instance, lambda line: print(line, flush=True), selection)
+            queue = queue_of_workspace() if is_wanted() else None
+            summary = refresh(view, defs.resolve_job_def, instance, lambda line: print(line, flush=True), selection, queue)
     print(f"{len(summary.computed)} computed in {summary.runs} runs, {time.monotonic() - started:.0f} s")
     for launch, error in summary.failed.items():
         print(f"FAILED {launch}: {error}", file=sys.stderr)

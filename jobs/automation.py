@@ -4,6 +4,7 @@ Both plan as the command line does. Partitions are added and runs requested in o
 schedule and to people; a run that ended without having computed (killed, lost) is asked for again, a few times.
 """
 
+import os
 from collections.abc import Callable
 
 import dagster as dg
@@ -15,11 +16,10 @@ from calib_assets.staleness.planner import plan
 from calib_assets.study import StudyError
 from jobs.launch import FINGERPRINT_TAG, Launch, launches
 from jobs.runner import partition_changes
-from resources.endpoints.errors import ServerError
-from resources.language_models.errors import ModelError
 
 INTERVAL_SECONDS = 10
 NIGHTLY = "0 2 * * *"
+NIGHTLY_VARIABLE, RUNNING_VARIABLE = "CALIB_NIGHTLY", "CALIB_AUTOMATION"
 QUEUED = 100  # unfinished runs, at the most: the rest of a large study is asked for as these end
 ATTEMPTS = 4  # runs of one state that end without a result and without a failure
 VERSION_TAG = "dagster/data_version"
@@ -36,11 +36,8 @@ def due(view: Context, instance: dg.DagsterInstance) -> list[tuple[Launch, str]]
     """(launch, run key) of what is ready, has no unfinished run, and may still end otherwise than the last time."""
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     busy = {(run.job_name, run.tags.get("dagster/partition")) for run in unfinished}
-    ready = [
-        launch
-        for launch in launches(plan(view), view.graph)
-        if (launch.job, launch.partition_key) not in busy
-    ]
+    found = launches(plan(view, tolerant=True), view.graph)
+    ready = [launch for launch in found if (launch.job, launch.partition_key) not in busy]
     wanted = []
     for launch in ready:
         if len(unfinished) + len(wanted) >= QUEUED:
@@ -72,7 +69,11 @@ def observations(view: Context, instance: dg.DagsterInstance, cursor: str | None
     """
     snapshot = Snapshot(view)
     versions = {
-        spec: {cell_name(cell): snapshot.slice_version(spec, cell) for cell in snapshot.cells(spec)}
+        spec: {
+            cell_name(cell): snapshot.slice_version(spec, cell)
+            for cell in snapshot.cells(spec)
+            if (spec, cell) not in snapshot.unreadable
+        }
         for spec in view.graph.specs
     }
     now = digest(versions)
@@ -112,25 +113,26 @@ def run_request(launch: Launch, run_key: str, study: str) -> dg.RunRequest:
     )
 
 
-def build_automation(jobs: list, everything, view: Callable[..., Context], cron: str = NIGHTLY) -> tuple[list, list]:
+def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tuple[list, list]:
     """The sensor over the refresh jobs of single cells, the schedule over the job that refreshes everything.
 
     Args:
         jobs: One refresh job for each kind of cell.
         everything: The job that brings the whole study up to date.
         view: Makes the planner's view from the services of the deployment.
-        cron: When the schedule ticks.
 
     Returns:
-        (sensors, schedules)
+        (sensors, schedules); they are off until somebody switches them on, or ``CALIB_AUTOMATION=on`` does. The
+        schedule's cron line is ``CALIB_NIGHTLY``.
     """
     services = {"study", "store", "language_models"}
+    on = os.environ.get(RUNNING_VARIABLE) == "on"
 
     @dg.sensor(
         name="refresh_stale",
         jobs=jobs,
         minimum_interval_seconds=INTERVAL_SECONDS,
-        default_status=dg.DefaultSensorStatus.STOPPED,
+        default_status=dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED,
         required_resource_keys=services,
         description="Adds and removes rows, reports changed slices, launches what is stale.",
     )
@@ -139,7 +141,7 @@ def build_automation(jobs: list, everything, view: Callable[..., Context], cron:
             now = view(**{name: getattr(context.resources, name) for name in services})
             events, cursor = observations(now, context.instance, context.cursor)
             wanted = due(now, context.instance)
-        except (StudyError, ModelError, ServerError) as error:
+        except StudyError as error:
             # A file that somebody is editing: nothing is removed or launched on its word, and the next tick looks again.
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         changes = partition_changes(now, context.instance)
@@ -156,8 +158,8 @@ def build_automation(jobs: list, everything, view: Callable[..., Context], cron:
     nightly = dg.ScheduleDefinition(
         name="refresh_nightly",
         job=everything,
-        cron_schedule=cron,
-        default_status=dg.DefaultScheduleStatus.STOPPED,
+        cron_schedule=os.environ.get(NIGHTLY_VARIABLE) or NIGHTLY,
+        default_status=dg.DefaultScheduleStatus.RUNNING if on else dg.DefaultScheduleStatus.STOPPED,
         description="Brings the whole study up to date once a night; what failed gets another chance.",
     )
     return [refresh_stale], [nightly]

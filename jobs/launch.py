@@ -52,6 +52,11 @@ class Launch:
         """Dagster's partition key, or None."""
         return cell_name(self.cell) or None
 
+    @property
+    def label(self) -> str:
+        """``job[partition]``, for people."""
+        return f"{self.job}[{self.partition_key or ''}]"
+
     def tags(self, study: str) -> dict[str, str]:
         """What people look for in the list of runs, and what the run needs of a cluster."""
         reasons = dict.fromkeys(f"{item.key}: {item.reasons[0]}" for item in self.items if item.reasons)

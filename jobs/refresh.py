@@ -12,6 +12,7 @@ from calib_assets.staleness.graph import Graph
 from calib_assets.staleness.identity import Context
 from calib_assets.staleness.selection import Selection, parts
 from jobs.launch import cell_job
+from jobs.queueing import is_wanted, queue_of
 from jobs.runner import refresh
 
 
@@ -84,7 +85,8 @@ def _job(
     def waves(context: dg.OpExecutionContext):
         now = view(**{service: getattr(context.resources, service) for service in services})
         selection = Selection(**(context.op_config or {}), report_only=name == "refresh_report")
-        summary = refresh(now, get_job, context.instance, context.log.info, selection)
+        queue = queue_of(context.run) if is_wanted() else None
+        summary = refresh(now, get_job, context.instance, context.log.info, selection, queue)
         if not summary.ok:
             raise dg.Failure(
                 description="some cells could not be refreshed",

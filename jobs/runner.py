@@ -6,9 +6,8 @@ and checks in the UI; in one process, so a model loads once however many runs ne
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -16,38 +15,15 @@ import dagster as dg
 from calib_assets.assets.partitions import DYNAMIC
 from calib_assets.staleness.graph import Graph, axis_values
 from calib_assets.staleness.identity import Context, Pair
-from calib_assets.staleness.planner import Stale, plan
+from calib_assets.staleness.planner import plan
 from calib_assets.staleness.selection import Selection
 from jobs.launch import Launch, launches
+from jobs.queueing import Queue
+from jobs.summary import Summary
 
 PROCESS_TAG = "calib/process"
-INTERRUPTED = "DagsterExecutionInterruptedError"
 EVERYTHING = Selection()
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-@dataclass
-class Summary:
-    """How a refresh ended.
-
-    Attributes:
-        runs: Dagster runs that were made.
-        computed: Names of the (asset, cell)s that were computed or restored.
-        failed: Launch -> first error, for each that failed.
-        failed_checks: "asset[cell]: check" for each check that did not pass.
-        left: What is still stale (behind a failure).
-    """
-
-    runs: int = 0
-    computed: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    failed_checks: list[str] = field(default_factory=list)
-    left: list[Stale] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing failed and nothing is left."""
-        return not (self.failed or self.failed_checks or self.left)
 
 
 class Untried:
@@ -66,6 +42,7 @@ def refresh(
     instance: dg.DagsterInstance,
     echo: Callable[[str], None],
     selection: Selection = EVERYTHING,
+    queue: Queue | None = None,
 ) -> Summary:
     """Run waves until the plan is empty or nothing more can run.
 
@@ -75,6 +52,7 @@ def refresh(
         instance: Where runs are recorded.
         echo: Called with one line for each thing that happens.
         selection: What to refresh.
+        queue: Where runs are submitted to; None runs them in this process, so that a model loads once for all of them.
 
     Returns:
         The summary; a failed launch does not stop the others, only what depends on it.
@@ -87,19 +65,23 @@ def refresh(
     sync_partitions(view, instance)
     bury_dead_runs(instance, echo)
     while True:
-        stale = selection.of(plan(view, again=untried), view.graph)
+        stale = selection.of(plan(view, again=untried, tolerant=True), view.graph)
         found = launches(stale, view.graph, patient=not selection.report_only)
         ready = [launch for launch in found if launch.state not in attempted]
         if not ready:
             summary.left = stale
             return summary
+        attempted.update(launch.state for launch in ready)
+        untried.tried.update((item.key, item.cell) for launch in ready for item in launch.items)
+        if queue is not None:
+            queue.run(ready, get_job, instance, summary, view.study.name, echo)
+            view.store.refresh()  # other machines have written to it
+            continue
         for number, launch in enumerate(ready, start=1):
-            attempted.add(launch.state)
-            untried.tried.update((item.key, item.cell) for item in launch.items)
             echo(f"run {number}/{len(ready)}: {launch.partition_key or 'study'}: {', '.join(launch.assets)}")
-            _run(launch, get_job(launch.job), instance, summary, view.study.name)
-            if summary.failed.get(_label(launch)):
-                echo(f"  failed: {summary.failed[_label(launch)]}")
+            _run_here(launch, get_job(launch.job), instance, summary, view.study.name)
+            if launch.label in summary.failed:
+                echo(f"  failed: {summary.failed[launch.label]}")
 
 
 def sync_partitions(view: Context, instance: dg.DagsterInstance) -> None:
@@ -151,10 +133,7 @@ def _start_of(process: int) -> str:
         return ""
 
 
-def _run(
-    launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str
-) -> None:
-    summary.runs += 1
+def _run_here(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str) -> None:
     result = job.execute_in_process(
         instance=instance,
         partition_key=launch.partition_key,
@@ -163,36 +142,7 @@ def _run(
         run_config=QUIET,
         tags={**launch.tags(study), PROCESS_TAG: _this_process()},
     )
-    for event in result.get_asset_materialization_events():
-        materialization = event.step_materialization_data.materialization
-        if (materialization.tags or {}).get("calib/cache") != "hit":
-            key = materialization.asset_key.to_user_string()
-            summary.computed.append(f"{key}[{materialization.partition}]" if materialization.partition else key)
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-            place = f"[{launch.partition_key}]" if launch.partition_key else ""
-            summary.failed_checks.append(f"{check.asset_key.to_user_string()}{place}: {check.check_name}")
-    if not result.success:
-        error = _first_error(result.all_events)
-        if error is not None and INTERRUPTED in (error.cls_name or ""):
-            raise KeyboardInterrupt  # Dagster turns signals into step failures; a refresh must stop, not go on
-        summary.failed[_label(launch)] = error.message.strip() if error else "the run failed; see its log in the UI"
-
-
-def _first_error(events: Sequence[dg.DagsterEvent]):
-    """The innermost error of the first failed step, or of the run where no step began."""
-    for event in events:
-        if event.is_step_failure or event.is_job_failure:
-            error = getattr(event.event_specific_data, "error", None)
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return error
-    return None
-
-
-def _label(launch: Launch) -> str:
-    return f"{launch.job}[{launch.partition_key or ''}]"
+    summary.add(launch, result.all_events, result.success)
 
 
 @contextmanager

@@ -81,20 +81,37 @@ class Snapshot:
             return cells
         return [found for found in cells if self._version(key, dep, found) not in (None, FAILED)]
 
+    @cached_property
+    def unreadable(self) -> dict[Pair, Exception]:
+        """Slices that cannot be cut, such as that of a model whose file is gone; they hold up nothing but their cells."""
+        found = {}
+        for spec in self.graph.specs:
+            for cell in self.cells(spec):
+                try:
+                    self._slice_text((spec, cell))
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is told where its cells are missed
+                    found[spec, cell] = error
+        return found
+
+    def unread(self, key: str, cell: Cell) -> tuple[Failure, ...]:
+        """Slices that a cell reads and that cannot be cut, as failures."""
+        if not self.unreadable:
+            return ()
+        errors = {pair: self.unreadable[pair] for pair in self.upstream(key, cell) if pair in self.unreadable}
+        return tuple(Failure(*pair, "", type(error).__name__, str(error)) for pair, error in errors.items())
+
     def left_out(self, key: str, cell: Cell) -> tuple[Failure, ...]:
         """Failures for which fan-ins leave a cell out: its own, or those of what it needs on shared axes.
 
-        A failure counts while its cell would be computed from the same inputs again.
+        A failure counts while its cell would be computed from the same inputs again. A slice that cannot be cut is one.
         """
-        if not self.failures:
+        if not self.failures and not self.unreadable:
             return ()
         if (key, cell) not in self._left_out:
-            above = {
-                failure: None
-                for dep, dep_cell in self.upstream(key, cell)
-                if dep in self.graph.nodes and not self.graph.fans_in(key, dep)
-                for failure in self.left_out(dep, dep_cell)
-            }
+            above = dict.fromkeys(self.unread(key, cell))
+            for dep, dep_cell in self.upstream(key, cell):
+                if dep in self.graph.nodes and not self.graph.fans_in(key, dep):
+                    above |= dict.fromkeys(self.left_out(dep, dep_cell))
             own = None if above else self.failure(key, cell)
             self._left_out[key, cell] = tuple(above) or ((own,) if own else ())
         return self._left_out[key, cell]

@@ -48,10 +48,13 @@ class Stale:
         return f"{self.key}[{cell_name(self.cell)}]" if self.cell else self.key
 
 
-def plan(context: Context, verify: bool = False, again: Container[Pair] = ()) -> list[Stale]:
+def plan(
+    context: Context, verify: bool = False, again: Container[Pair] = (), tolerant: bool = False
+) -> list[Stale]:
     """Every stale (asset, cell) of the study, upstream first.
 
     Args:
+        tolerant: Treat cells whose slice cannot be cut (a model's file is gone) as failed, instead of raising.
         verify: Read every stored file and compare its checksum, not only its size.
         again: Failed cells that are about to be tried once more, so that what follows waits for them.
 
@@ -61,10 +64,16 @@ def plan(context: Context, verify: bool = False, again: Container[Pair] = ()) ->
 
     Returns:
         Empty when everything is up to date.
+
+    Raises:
+        Exception: What cutting a slice raised, if not ``tolerant``.
     """
-    stale = {}
+    stale: dict[Pair, Stale] = {}
     with context.store.snapshot():
         snapshot = Snapshot(context)
+        if not tolerant:
+            for error in snapshot.unreadable.values():
+                raise error
         for key in context.graph.nodes:
             for cell in snapshot.cells(key):
                 found = _check(snapshot, key, cell, stale, verify, again)
@@ -78,7 +87,11 @@ def _check(
 ) -> Stale | None:
     store, node = snapshot.context.store, snapshot.graph.nodes[key]
     waits, behind = _waits(snapshot, key, cell, stale)
-    manifest, expected = snapshot.manifest(key, cell), snapshot.expected(key, cell)
+    manifest = snapshot.manifest(key, cell)
+    if unread := snapshot.unread(key, cell):
+        reasons = tuple(f"{failure.name} cannot be read: {failure.summary}" for failure in unread)
+        return Stale(key, cell, reasons, "", waits=tuple(waits), failures=unread)
+    expected = snapshot.expected(key, cell)
     if manifest is None:
         reasons = ["missing"]
     elif manifest.fingerprint != expected:

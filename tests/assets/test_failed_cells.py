@@ -1,28 +1,23 @@
 """A failing model next to good ones, a removed one, and jobs that do a part: on the real graph, with real runs."""
 
-import json
+from dataclasses import replace
 
 import dagster as dg
 import pytest
-from workplace import ALPHABET, model_row
+from workplace import model_row, write_useless_chain
 
-from calib_assets.assets import GRAPH
+from calib_assets.assets import GRAPH, transient
+from calib_assets.assets.memo import context_for
 from calib_assets.cli import main
+from calib_assets.definitions import build_defs
 from calib_assets.report.study import study_report
 from calib_assets.staleness.failure import read_failures
+from calib_assets.staleness.graph import Graph
 from calib_assets.staleness.planner import plan
 from calib_assets.staleness.selection import Selection, SelectionError
 from jobs.runner import refresh
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-def write_useless_chain(folder, name):
-    """A model that cannot spell the digits: every cell of the digits task fails, before any work."""
-    tokens = [token for token in ALPHABET if token not in "0123456789"]
-    share = 1 / len(tokens)
-    chain = {"tokens": tokens, "transition": [[share] * len(tokens)] * len(tokens), "initial": [share] * len(tokens)}
-    (folder / f"{name}.json").write_text(json.dumps({**chain, "end": [len(tokens) - 1]}))
 
 
 def page_of(workplace):
@@ -177,3 +172,24 @@ def test_the_job_of_one_model_computes_it_and_an_unknown_one_is_refused(workplac
             workplace.defs.resolve_job_def("refresh_study").execute_in_process(
                 instance=home, run_config={"ops": {"refresh_study_waves": {"config": {"part": "form"}}}}
             )
+
+
+def test_a_disturbance_that_passes_is_tried_again_in_the_same_run(workplace, instance, monkeypatch):
+    monkeypatch.setattr(transient, "WAIT_SECONDS", 0)
+    raised = [ConnectionResetError("the file system was away"), ConnectionResetError("and again")]
+
+    def sometimes(run):
+        if run.cell == ("alpha", "digits") and raised:
+            raise RuntimeError("could not read") from raised.pop()
+        return GRAPH.nodes["logit_fits"].body(run)
+
+    node = replace(GRAPH.nodes["logit_fits"], body=sometimes, version="flaky")
+    graph = Graph({**GRAPH.nodes, "logit_fits": node}, GRAPH.specs)
+    services = (workplace.study, workplace.store, workplace.models)
+    defs = build_defs(graph, *services)
+    selection = Selection(model="alpha", part="shape", comparisons=False)
+    summary = refresh(
+        context_for(graph, *services), defs.resolve_job_def, instance, lambda line: None, selection
+    )
+    assert summary.ok and raised == [] and "logit_fits[alpha|digits]" in summary.computed
+    assert read_failures(workplace.store.open()) == {}

@@ -33,6 +33,14 @@ def write_chain(path, seed: int) -> None:
     path.write_text(json.dumps(chain))
 
 
+def write_useless_chain(folder, name):
+    """A model that cannot spell the digits: every cell of the digits task fails, before any work."""
+    tokens = [token for token in ALPHABET if token not in "0123456789"]
+    share = 1 / len(tokens)
+    chain = {"tokens": tokens, "transition": [[share] * len(tokens)] * len(tokens), "initial": [share] * len(tokens)}
+    (folder / f"{name}.json").write_text(json.dumps({**chain, "end": [len(tokens) - 1]}))
+
+
 def model_row(name: str, **fields) -> dict:
     return {"name": name, "source": {"markov": f"{name}.json"}, "variant": "base", "family": "chains", **fields}
 

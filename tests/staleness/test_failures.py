@@ -260,3 +260,26 @@ def test_the_fingerprint_from_texts_is_the_one_from_inputs(view):
             inputs = snapshot.inputs(key, cell)
             assert snapshot.expected(key, cell) == fingerprint(key, cell, inputs)
             assert json.loads(json.dumps(inputs)) == inputs
+
+
+def test_a_slice_that_cannot_be_cut_holds_up_only_its_cells(view):
+    """A model whose file is gone: asked for by name it raises, in a deployment the others go on."""
+    settle(view)
+    bad, *good = [cell for cell in cells(view)]
+    STATE.update(value=3, revision={cell[0]: 2 for cell in good})
+
+    def cut(study, spec, cell):
+        if cell == bad[:1]:
+            raise FileNotFoundError("weights of <bad> are gone")
+        return {"revision": STATE["revision"].get(cell[0], 1)}
+
+    view = replace(view, slicer=cut)
+    with pytest.raises(FileNotFoundError, match="weights"):
+        plan(view)
+    while found := wave(view, tolerant=True):
+        assert all(cell[:1] != bad[:1] for _, cell, _ in found)
+    left = plan(view, tolerant=True)
+    assert {item.cell[0] for item in left} == {bad[0]} and all(item.failures for item in left)
+    others = sum(cell[0] != bad[0] for cell in cells(view))
+    assert shown(view, "compare") == {"rows": others, "total": 3 * others}
+    assert shown(view, "page")["says"] == f"model_spec[{bad[0]}] weights of <bad> are gone"
