@@ -12,6 +12,7 @@ from calib_assets.staleness.graph import Graph
 from calib_assets.staleness.identity import Context
 from jobs.automation import build_automation
 from jobs.refresh import cell_jobs, refresh_jobs
+from jobs.staleness_view import staleness_checks, staleness_page
 from resources.services import LanguageModels, StoreService, StudyService
 
 SERVICES = {"study", "store", "language_models"}
@@ -48,8 +49,9 @@ def build_defs(
         assets = [
             *(spec_asset(name, graph) for name in graph.specs),
             *(memo_asset(node, graph) for node in graph.nodes.values()),
+            staleness_page(view, SERVICES),
         ]
-        checks = asset_checks(graph)
+        checks = [*asset_checks(graph), *staleness_checks(graph, view, SERVICES)]
     for_cells = cell_jobs(graph)
     for_people = refresh_jobs(graph, view, SERVICES, lambda name: definitions.resolve_job_def(name))
     sensors, schedules = build_automation(for_cells, for_people[0], view)

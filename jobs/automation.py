@@ -5,17 +5,19 @@ schedule and to people; a run that ended without having computed (killed, lost) 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from calib_assets.assets.checks import check_keys
 from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import cell_name
 from calib_assets.staleness.identity import Context, Snapshot
-from calib_assets.staleness.planner import plan
+from calib_assets.staleness.planner import Stale, plan
 from calib_assets.study import StudyError
 from jobs.launch import FINGERPRINT_TAG, Launch, launches
 from jobs.runner import partition_changes
+from jobs.staleness_view import is_due, reports
 
 INTERVAL_SECONDS = 10
 NIGHTLY = "0 2 * * *"
@@ -32,11 +34,11 @@ UNFINISHED = [
 ]
 
 
-def due(view: Context, instance: dg.DagsterInstance) -> list[tuple[Launch, str]]:
-    """(launch, run key) of what is ready, has no unfinished run, and may still end otherwise than the last time."""
+def due(stale: Sequence[Stale], view: Context, instance: dg.DagsterInstance) -> list[tuple[Launch, str]]:
+    """(launch, run key) of what is ready in the plan, has no unfinished run, and may end otherwise than before."""
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     busy = {(run.job_name, run.tags.get("dagster/partition")) for run in unfinished}
-    found = launches(plan(view, tolerant=True), view.graph)
+    found = launches(stale, view.graph)
     ready = [launch for launch in found if (launch.job, launch.partition_key) not in busy]
     wanted = []
     for launch in ready:
@@ -109,6 +111,7 @@ def run_request(launch: Launch, run_key: str, study: str) -> dg.RunRequest:
         job_name=launch.job,
         partition_key=launch.partition_key,
         asset_selection=[dg.AssetKey(key) for key in launch.assets],
+        asset_check_keys=check_keys(launch.assets),
         tags=launch.tags(study),
     )
 
@@ -140,7 +143,11 @@ def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tu
         try:
             now = view(**{name: getattr(context.resources, name) for name in services})
             events, cursor = observations(now, context.instance, context.cursor)
-            wanted = due(now, context.instance)
+            stale = plan(now, tolerant=True)
+            wanted = due(stale, now, context.instance)
+            is_busy = context.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)) > 0
+            if events or is_due(context.instance, is_busy):
+                events += reports(stale, now, context.instance)
         except StudyError as error:
             # A file that somebody is editing: nothing is removed or launched on its word, and the next tick looks again.
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from calib_assets.assets.checks import check_keys
 from calib_assets.staleness.graph import Graph
 from calib_assets.staleness.identity import Context
 from calib_assets.staleness.selection import Selection, parts
@@ -25,7 +26,8 @@ def cell_jobs(graph: Graph) -> list:
         jobs.append(
             dg.define_asset_job(
                 cell_job(axes),
-                selection=dg.AssetSelection.assets(*keys),
+                selection=dg.AssetSelection.assets(*keys).without_checks()
+                | dg.AssetSelection.checks(*check_keys(keys)),
                 description=f"Bring every asset of {kind} up to date; what is fresh is a cache hit. The sensor and "
                 "the jobs refresh… launch this one.",
             )

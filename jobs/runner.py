@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from calib_assets.assets.checks import check_keys
 from calib_assets.assets.partitions import DYNAMIC
 from calib_assets.staleness.graph import Graph, axis_values
 from calib_assets.staleness.identity import Context, Pair
@@ -19,6 +20,7 @@ from calib_assets.staleness.planner import plan
 from calib_assets.staleness.selection import Selection
 from jobs.launch import Launch, launches
 from jobs.queueing import Queue
+from jobs.staleness_view import report
 from jobs.summary import Summary
 
 PROCESS_TAG = "calib/process"
@@ -70,6 +72,7 @@ def refresh(
         ready = [launch for launch in found if launch.state not in attempted]
         if not ready:
             summary.left = stale
+            report(plan(view, tolerant=True), view, instance)
             return summary
         attempted.update(launch.state for launch in ready)
         untried.tried.update((item.key, item.cell) for launch in ready for item in launch.items)
@@ -134,10 +137,13 @@ def _start_of(process: int) -> str:
 
 
 def _run_here(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str) -> None:
-    result = job.execute_in_process(
+    chosen = job.get_subset(
+        asset_selection={dg.AssetKey(key) for key in launch.assets},
+        asset_check_selection=set(check_keys(launch.assets)),
+    )
+    result = chosen.execute_in_process(
         instance=instance,
         partition_key=launch.partition_key,
-        asset_selection=[dg.AssetKey(key) for key in launch.assets],
         raise_on_error=False,
         run_config=QUIET,
         tags={**launch.tags(study), PROCESS_TAG: _this_process()},

@@ -1,5 +1,7 @@
 """Asset checks: the rulebook on finished tables, and the checksums of every logit shard."""
 
+from collections.abc import Iterable
+
 import dagster as dg
 
 from calib_assets.assets.partitions import PARTITIONS, cell_of
@@ -8,12 +10,21 @@ from calib_assets.assets.verdicts import RULEBOOK
 from calib_assets.staleness.graph import Graph
 from resources.services import StoreService
 
+CHECKSUMMED, CHECKSUMS = "exact_logit_cache", "checksums"
+
 
 def asset_checks(graph: Graph) -> list[dg.AssetChecksDefinition]:
     """All checks of the assets in ``graph``."""
     return [table_check(rule, graph) for rule in RULEBOOK if rule.asset in graph.nodes] + [
-        checksum_check("exact_logit_cache", graph)
+        checksum_check(CHECKSUMMED, graph)
     ]
+
+
+def check_keys(assets: Iterable[str]) -> list[dg.AssetCheckKey]:
+    """The checks that a run of these assets makes: all that look at results (``up_to_date`` looks at the study)."""
+    names = [(rule.asset, rule.name) for rule in RULEBOOK] + [(CHECKSUMMED, CHECKSUMS)]
+    wanted = set(assets)
+    return [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in names if asset in wanted]
 
 
 def table_check(rule: Rule, graph: Graph) -> dg.AssetChecksDefinition:
@@ -42,7 +53,7 @@ def checksum_check(asset: str, graph: Graph) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(
         asset=asset,
-        name="checksums",
+        name=CHECKSUMS,
         description="Every stored file has the checksum that its manifest records.",
         partitions_def=PARTITIONS[graph.axes(asset)],
     )

@@ -31,7 +31,7 @@ def metadata_of(outcome: Outcome, view: Context) -> dict[str, object]:
     entries |= {name: value for name, value in manifest.numbers.items() if value is not None}
     entries |= _tables(manifest, folder)
     entries["made from"] = dg.MetadataValue.md(_made_from(manifest))
-    samples = [f"- {link(asset, cell)} {_shown(cell_name(cell))}" for asset, cell in samples_behind(manifest, view.graph)]
+    samples = [f"- {link(asset, cell)} {_shown(cell_name(cell))}" for asset, cell in samples_behind(manifest, view)]
     if samples:
         entries["samples behind it"] = dg.MetadataValue.md("\n".join(samples))
     schemas = _other_schemas(manifest, folder)
@@ -106,7 +106,7 @@ def _made_from(manifest: Manifest) -> str:
     """Upstream results and slices of the study with the versions that went in, each a link to its page."""
     rows = ["| made from | partition | data version |", "|---|---|---|"]
     slices = [(spec, cell, "study file") for spec, cells in manifest.inputs["slices"].items() for cell in cells]
-    upstream = [(dep, cell, f"`{v}`") for dep, cells in manifest.inputs["upstream"].items() for cell, v in cells.items()]
+    upstream = [(dep, cell, f"`{v}`") for dep, them in manifest.inputs["upstream"].items() for cell, v in them.items()]
     inputs = upstream + slices
     for number, (name, cell, version) in enumerate(inputs):
         row = f"| {link(name, tuple(cell.split('|')) if cell else ())} | {_shown(cell)} | {version} |"
@@ -121,17 +121,22 @@ def _shown(cell: str) -> str:
     return cell.replace("|", " · ")
 
 
-def samples_behind(manifest: Manifest, graph: Graph) -> list[tuple[str, Cell]]:
+def samples_behind(manifest: Manifest, view: Context) -> list[tuple[str, Cell]]:
     """What models and judges said, and what came from outside, behind a result, however far upstream.
 
     Returns:
-        (asset, cell), upstream first; the cell is empty for a fan-in over more than this result's own axes.
+        (asset, cell), upstream first; the cell is empty for a fan-in over more than this result's own axes. Assets of
+        which the study has no cell are not there.
     """
-    own, found = dict(zip(graph.axes(manifest.asset), manifest.cell, strict=True)), []
+    graph, found = view.graph, []
+    own = dict(zip(graph.axes(manifest.asset), manifest.cell, strict=True))
     for key in ancestors(graph, manifest.asset):
         node = graph.nodes[key]
-        if node.work is not None or not any(dep in graph.nodes for dep in node.deps):
-            found.append((key, tuple(own[axis] for axis in node.axes) if set(node.axes) <= set(own) else ()))
+        is_source = node.work is not None or not any(dep in graph.nodes for dep in node.deps)
+        if is_source and set(node.axes) <= set(own):
+            found.append((key, tuple(own[axis] for axis in node.axes)))
+        elif is_source and graph.cells(key, view.study):
+            found.append((key, ()))
     return found
 
 

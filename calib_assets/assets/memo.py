@@ -14,6 +14,7 @@ from calib_assets.assets.materialization import metadata_of
 from calib_assets.assets.partitions import PARTITIONS, cell_of
 from calib_assets.assets.transient import RETRIES, is_transient, wait_before
 from calib_assets.staleness.code_version import code_version
+from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import Cell, Graph, Node
 from calib_assets.staleness.identity import Context, spec_version
 from calib_assets.staleness.run import Outcome, materialize
@@ -23,6 +24,7 @@ from resources.services import LanguageModels, StoreService, StudyService, slice
 # Besides the run's own log: the command line shows this logger.
 PROGRESS = logging.getLogger("calib_assets.progress")
 CACHE_TAG, FINGERPRINT_TAG, FORCE_TAG = "calib/cache", "calib/fingerprint", "calib/force"
+STUDY_TAG = "calib/study"
 
 
 def context_for(graph: Graph, study: StudyService, store: StoreService, models: LanguageModels) -> Context:
@@ -60,6 +62,7 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         outcome = _brought_up_to_date(context, view, node, cell)
         manifest = outcome.manifest
         context.log.info(f"{node.key}: {outcome.status}, fingerprint {manifest.fingerprint}")
+        tag_run(context.instance, context.run, view.study.name, manifest.fingerprint)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(manifest.data_version),
             metadata=metadata_of(outcome, view),
@@ -92,6 +95,17 @@ def _brought_up_to_date(context: dg.AssetExecutionContext, view: Context, node: 
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
 
 
+def tag_run(instance: dg.DagsterInstance, run: dg.DagsterRun, study: str, fingerprint: str) -> None:
+    """Name study and fingerprint on a run that a person launched; the planner's launches bear theirs from the start.
+
+    The fingerprint of a run of several assets is the hash of what it was before and the next asset's.
+    """
+    if STUDY_TAG not in run.tags:
+        before = instance.get_run_by_id(run.run_id).tags.get(FINGERPRINT_TAG)
+        mark = fingerprint if before is None else digest([before, fingerprint])
+        instance.add_run_tags(run.run_id, {STUDY_TAG: study, FINGERPRINT_TAG: mark})
+
+
 def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:
     """One slice of the study file as an observable source asset, whose data version is the slice's hash."""
     axes = graph.specs[name]
@@ -100,8 +114,8 @@ def spec_asset(name: str, graph: Graph) -> dg.AssetsDefinition:
         name=name,
         partitions_def=PARTITIONS[axes],
         group_name="specs",
-        description=f"{inspect.getdoc(SLICES[name][1])}\n\nA slice of the study file; its data version is the hash of it. "
-        "Fields: `docs/study-file.md`.",
+        description=f"{inspect.getdoc(SLICES[name][1])}\n\nA slice of the study file; its data version is the hash of "
+        "it. Fields: `docs/study-file.md`.",
         tags={"dagster/kind/yaml": ""},
     )
     def spec(context, study: StudyService, store: StoreService, language_models: LanguageModels):

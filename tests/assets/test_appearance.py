@@ -1,4 +1,4 @@
-"""What a person sees of an asset and of a result in the UI: definitions, metadata, links from a figure to its samples."""
+"""What a person sees of an asset and of a result in the UI: definitions, metadata, links from figures to samples."""
 
 import re
 from pathlib import Path
@@ -94,8 +94,8 @@ def test_first_rows_are_the_table_s_and_plain_text(finished, shown):
     records = [record.data for record in shown[pair]["first rows of completions"].records]
     assert [record["response"] for record in records] == table["response"].to_list()
     assert [record["node"] for record in records] == table["node"].to_list()
-    sweep = [record.data for record in shown["decoding_sweep", ("alpha", "digits")]["first rows of decoding_sweep"].records]
-    assert "-inf" in [record["log_validity"] for record in sweep]  # the UI cannot read an infinite number
+    sweep = shown["decoding_sweep", ("alpha", "digits")]["first rows of decoding_sweep"].records
+    assert "-inf" in [record.data["log_validity"] for record in sweep]  # the UI cannot read an infinite number
 
 
 def test_figures_are_small_pictures(shown):
@@ -124,7 +124,8 @@ def test_a_figure_leads_back_to_the_samples_behind_it(finished, shown):
     wanted = ("prefixes", "sweep_tree", "completions", "judge_labels")
     assert found == {(asset, "beta|letters") for asset in wanted}
     manifest = finished[0].view().store.current("canopy_comparison", ())
-    assert ("rollouts", ()) in samples_behind(manifest, GRAPH) and ("external_data", ()) in samples_behind(manifest, GRAPH)
+    behind = samples_behind(manifest, finished[0].view())
+    assert ("rollouts", ()) in behind and ("external_data", ()) in behind
 
 
 def test_texts_of_models_are_never_read_as_markup(finished):
@@ -144,3 +145,15 @@ def test_expected_work_stands_beside_what_was_computed(finished):
     used = view.store.table(*pair, "completions").select(pl.col("n_tokens").sum()).item()
     assert 0 < used <= expected
     assert "forward tokens, at most" not in metadata_of(Outcome("hit", manifest), view)
+
+
+def test_a_run_launched_by_hand_bears_study_and_fingerprint(workplace, instance):
+    workplace.refresh(instance)  # makes the partitions
+    job = workplace.definitions().resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey("model_scaling"), dg.AssetKey("judge_agreement")]
+    for chosen in (keys[:1], keys):
+        run = job.get_subset(asset_selection=set(chosen), asset_check_selection=set())
+        tags = instance.get_run_by_id(run.execute_in_process(instance=instance).run_id).tags
+        assert tags["calib/study"] == "chains"
+        one = workplace.store.open().current("model_scaling", ()).fingerprint
+        assert (tags["calib/fingerprint"] == one) == (len(chosen) == 1) and len(tags["calib/fingerprint"]) == len(one)

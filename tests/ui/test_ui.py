@@ -15,8 +15,14 @@ import numpy as np
 import pytest
 import yaml
 from selenium import webdriver
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+    TimeoutException,
+)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).parents[2]
@@ -143,8 +149,8 @@ def deployment(tmp_path_factory):
         place.stop()
 
 
-@pytest.fixture
-def browser(tmp_path):
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
     options = webdriver.ChromeOptions()
     for flag in (
         "--headless=new",
@@ -155,8 +161,8 @@ def browser(tmp_path):
         "--disable-component-update",
         "--disable-sync",
         "--disable-quic",
-        "--window-size=1600,1100",
-        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=2200,1700",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
     ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -165,8 +171,68 @@ def browser(tmp_path):
     driver.quit()
 
 
+@pytest.fixture
+def browser(chromium, deployment):
+    """A browser whose pages asked no other host, and reported no error, when the test is over."""
+    yield chromium
+    hosts = set()
+    for entry in chromium.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            if url.startswith(("http:", "https:", "ws:", "wss:")):
+                hosts.add(url.split("/")[2])
+    assert hosts == {f"127.0.0.1:{deployment.port}"}
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
 def text_of(browser) -> str:
-    return browser.find_element(By.TAG_NAME, "body").text
+    return browser.execute_script("return document.body.innerText")
+
+
+def see(browser, *texts: str, seconds: float = 120) -> str:
+    """Wait until the page shows all of these texts; what it shows then."""
+    try:
+        WebDriverWait(browser, seconds).until(lambda page: all(text in text_of(page) for text in texts))
+    except TimeoutException:
+        shown = text_of(browser)
+        lacking = [text for text in texts if text not in shown]
+        raise AssertionError(f"{browser.current_url} lacks {lacking}; it shows:\n{shown}") from None
+    return text_of(browser)
+
+
+def click(browser, path: str) -> None:
+    """Click on what is there and enabled; a page that redraws meanwhile is asked again."""
+    moving = [StaleElementReferenceException, ElementClickInterceptedException]
+    wait = WebDriverWait(browser, 60, ignored_exceptions=moving)
+    clickable = expected_conditions.element_to_be_clickable((By.XPATH, path))
+    wait.until(lambda page: (found := clickable(page)) and [found.click()])
+
+
+def run_is_over(deployment, run_id: str) -> dict:
+    """The run, once it has ended."""
+    query = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"""
+
+    def ended():
+        run = deployment.ask(query, id=run_id)["runOrError"]
+        return run if run.get("status") in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+    return deployment.wait(ended, seconds=150)
+
+
+def open_tags(browser, deployment, run_id: str) -> None:
+    """A run's page with the dialog of its tags."""
+    browser.get(f"{deployment.url}/runs/{run_id}")
+    click(browser, "//button[.//*[text()='View tags and config'] or text()='View tags and config']")
+
+
+def newest_runs(deployment, count: int) -> list[str]:
+    """Ids of the newest runs."""
+    query = "query($n: Int!) { runsOrError(limit: $n) { ... on Runs { results { runId } } } }"
+    return [run["runId"] for run in deployment.ask(query, n=count)["runsOrError"]["results"]]
+
+
+PARTITION = "partition=alpha%7Ccolours"
 
 
 def test_results_made_by_the_command_line_are_fresh_in_the_ui(deployment):
@@ -176,32 +242,101 @@ def test_results_made_by_the_command_line_are_fresh_in_the_ui(deployment):
     assert node["partitionKeys"] == ["alpha|colours"]
 
 
-def test_lineage_page_shows_the_graph_and_asks_no_other_host(deployment, browser):
+def test_lineage_page_shows_the_graph_with_groups_kinds_and_checks(deployment, browser):
     browser.get(f"{deployment.url}/assets/decoding_sweep?view=lineage&lineageScope=neighbors")
-    WebDriverWait(browser, 120).until(lambda page: "theory_bounds" in text_of(page))
-    shown = text_of(browser)
-    for name in ("exact_logit_cache", "grid_spec", "decoding_sweep", "calibration_gap", "theory_bounds"):
-        assert name in shown
-    hosts = set()
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            url = message["params"]["request"]["url"]
-            if url.startswith(("http:", "https:", "ws:")):
-                hosts.add(url.split("/")[2])
-    assert hosts == {f"127.0.0.1:{deployment.port}"}
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    names = ("exact_logit_cache", "grid_spec", "decoding_sweep", "calibration_gap", "theory_bounds")
+    see(browser, *names, "shape", "specs", "Polars", "Passed", "100% filled")
 
 
-def test_partition_page_shows_key_numbers_and_the_fingerprint(deployment, browser):
-    browser.get(f"{deployment.url}/assets/decoding_sweep?view=partitions&partition=alpha%7Ccolours")
-    WebDriverWait(browser, 120).until(lambda page: "fingerprint" in text_of(page))
-    shown = text_of(browser)
-    manifest = json.loads(
-        (deployment.folder / "store" / "decoding_sweep" / "alpha" / "colours" / "current.json").read_text()
+def test_asset_page_explains_the_table_and_its_columns(deployment, browser):
+    browser.get(f"{deployment.url}/assets/decoding_sweep")
+    see(
+        browser,
+        "Exact Val, Div, Prec_seq and Rec_seq",
+        "Val: probability of a valid output, in [0, 1].",
+        "Natural log of Val, nats.",
+        "evaluation",
+        "calib/work: cpu",
+        "Source code",
     )
+    for file in ("assets/shape/decoding_sweep.py", "decoding/sweep.py"):
+        assert browser.find_elements(By.XPATH, f"//a[contains(@href, '{file}')]"), file
+
+
+def test_partition_page_shows_figure_key_numbers_and_the_fingerprint(deployment, browser):
+    browser.get(f"{deployment.url}/assets/decoding_sweep?view=partitions&{PARTITION}")
+    shown = see(browser, "fingerprint", "validity there", "first rows of decoding_sweep", "made from")
+    store = deployment.folder / "store" / "decoding_sweep" / "alpha" / "colours"
+    manifest = json.loads((store / "current.json").read_text())
     assert manifest["fingerprint"] in shown
-    assert "validity there" in shown
+    assert str(manifest["numbers"]["diversity there"])[:8] in shown
+    click(browser, "//tr[td[normalize-space()='figure']]//*[text()='[Show Markdown]']")
+    image = WebDriverWait(browser, 30).until(lambda page: page.find_element(By.CSS_SELECTOR, "img[alt=decoding_sweep]"))
+    natural_width = "return arguments[0].naturalWidth"
+    width = WebDriverWait(browser, 30).until(lambda page: page.execute_script(natural_width, image))
+    assert width > 200 and image.is_displayed()
+
+
+def test_a_link_leads_from_the_figure_to_the_samples_behind_it(deployment, browser):
+    browser.get(f"{deployment.url}/assets/validity_diversity_frontier?view=partitions&{PARTITION}")
+    see(browser, "samples behind it")
+    click(browser, "//tr[td[normalize-space()='samples behind it']]//a[text()='exact_logit_cache']")
+    see(browser, "first rows of vocabulary", "valid answers", "alpha|colours")
+    place = browser.window_handles[-1]
+    browser.switch_to.window(place)
+    assert browser.current_url.endswith(f"/assets/exact_logit_cache?view=partitions&{PARTITION}")
+
+
+def test_check_results_are_shown_with_their_numbers(deployment, browser):
+    browser.get(f"{deployment.url}/assets/decoding_sweep?view=checks&checkDetail=values_in_unit_interval")
+    see(browser, "values_in_unit_interval", "Passed", "detail", "alpha|colours")
+
+
+@pytest.mark.timeout(500)
+def test_what_is_stale_is_shown_and_one_model_is_refreshed_from_the_launchpad(deployment, browser):
+    study = yaml.safe_load(deployment.file.read_text())
+    study["decoding"]["validity_floors"] = [0.25]
+    deployment.file.write_text(yaml.safe_dump(study))
+    before = newest_runs(deployment, 1)
+    browser.get(f"{deployment.url}/assets/what_is_stale")
+    click(browser, "//button[.//*[text()='Observe']]")
+    (observed,) = deployment.wait(lambda: [run for run in newest_runs(deployment, 1) if [run] != before])
+    assert run_is_over(deployment, observed)["status"] == "SUCCESS"
+    browser.get(f"{deployment.url}/assets/what_is_stale")
+    why = "floors_spec.validity_floors: "
+    see(browser, why, "→ [0.25]", "calibration_gap", "1 of 1", "none", seconds=150)
+    browser.get(f"{deployment.url}/assets/calibration_gap?view=checks&checkDetail=up_to_date")
+    see(browser, why, "1 of 1 stale", "alpha|colours", "none")
+
+    browser.get(f"{deployment.url}/locations/calib_assets/jobs/refresh_model")
+    click(browser, "//*[@role='tab' and .//text()='Launchpad']")
+    editor = WebDriverWait(browser, 60).until(lambda page: page.find_element(By.CSS_SELECTOR, ".CodeMirror"))
+    config = json.dumps({"ops": {"refresh_model_waves": {"config": {"model": "alpha"}}}})
+    browser.execute_script("arguments[0].CodeMirror.setValue(arguments[1])", editor, config)
+    click(browser, "//button[.//*[text()='Launch Run'] and not(@disabled)]")
+    WebDriverWait(browser, 60).until(lambda page: "/runs/" in page.current_url)
+    launched = browser.current_url.rpartition("/runs/")[2].partition("?")[0]
+    assert run_is_over(deployment, launched)["status"] == "SUCCESS"
+    see(browser, "Success")
+    _, part = newest_runs(deployment, 2)  # that of the comparisons came after that of the model and task
+    open_tags(browser, deployment, part)
+    see(browser, "calib/study: small", "calib/fingerprint: ", "calib/why: ", "alpha|colours")
+    browser.get(f"{deployment.url}/assets/calibration_gap?view=checks&checkDetail=up_to_date")
+    see(browser, "all 1 up to date", "Passed")
+
+
+@pytest.mark.timeout(400)
+def test_an_asset_is_materialized_by_clicking_and_its_run_names_study_and_fingerprint(deployment, browser):
+    browser.get(f"{deployment.url}/assets/report")
+    before = newest_runs(deployment, 1)
+    click(browser, "//button[.//*[text()='Materialize']]")
+    see(browser, "Are you sure?")  # the other studies have no cell here, which Dagster takes for results that lack
+    click(browser, "//button[.//*[text()='Confirm']]")
+    (run_id,) = deployment.wait(lambda: [run for run in newest_runs(deployment, 1) if [run] != before])
+    assert run_is_over(deployment, run_id)["status"] == "SUCCESS"
+    manifest = json.loads((deployment.folder / "store" / "report" / "current.json").read_text())
+    open_tags(browser, deployment, run_id)
+    see(browser, "calib/study: small", f"calib/fingerprint: {manifest['fingerprint']}")
 
 
 @pytest.mark.timeout(420)

@@ -64,7 +64,7 @@ TABLES = {
     ),
     "length_entropy_correlation": Table("One measure of the cell, over prompts."),
     "prompt_correlations": Table("One prompt."),
-    "rollout_embeddings": Table("One rollout.", {"embedding": "Embedding of its text, of length 1; null with a reason."}),
+    "rollout_embeddings": Table("One rollout.", {"embedding": "Embedding of its text, length 1; null with a reason."}),
     "semantic_diversity": Table("One measure of the cell, over prompts."),
     "prompt_diversity": Table("One prompt.", {"n_embedded": "Rollouts that have an embedding and enter."}),
     "similarity_labels": Table(
