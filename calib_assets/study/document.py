@@ -118,7 +118,7 @@ class EmbedderRow(Row):
 class Storage(Row):
     """Where artifacts live (circumstance). `CALIB_STORE` overrides it."""
 
-    root: str = Field(default=".store", description="folder, relative to the working folder")
+    root: str = Field(default=".store", description="folder, or a URL such as s3://bucket/prefix")
 
 
 class Budgets(Row):

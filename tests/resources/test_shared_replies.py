@@ -1,15 +1,19 @@
 """Verdicts of two machines on a real S3 server: the union everywhere, nothing twice, nothing lost by a kill."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from resources.artifacts.objects import Objects
 from resources.endpoints.shared_replies import SharedReplies
 from resources.endpoints.store import Reply
-from resources.judges import Item, Verdict, VerdictStore
+from resources.judges import Item, LlmJudge, LlmJudgeSettings, Verdict, VerdictStore
 from resources.judges.verdicts import PairVerdict
-from resources.services.sharing import SharedJudge
+from resources.services.sharing import SharedJudge, SharedSpeaker
+from resources.speakers import ApiModelSettings, ApiSpeaker, SampleStore
+from resources.speakers.questions import Question, Sampling
 
 IDENTITY = {"model": "m"}
 JUDGE = VerdictStore.who(IDENTITY)
@@ -96,46 +100,41 @@ def test_verdicts_are_uploaded_while_judging_goes_on(machines):
     assert last in two.get([last])
 
 
-class Paid:
-    """A judge that counts what it is paid for, and keeps its verdicts as all do."""
-
-    kind, name, threshold = "llm", "paid", 99
-
-    def __init__(self, verdicts, calls):
-        self.verdicts, self.calls = verdicts, calls
-
-    def identity(self):
-        return IDENTITY
-
-    def pending(self, items):
-        return len({item.response for item in items} - self._known(items))
-
-    def _known(self, items):
-        keys = {item.response: self.verdicts.key(IDENTITY, "p", item.response) for item in items}
-        found = self.verdicts.get(list(keys.values()))
-        return {text for text, key in keys.items() if key in found}
-
-    def judge(self, items, *, progress=None):
-        for item in items:
-            if item.response not in self._known(items):
-                self.calls.append(item.response)
-                threading.Event().wait(0.05)
-                judged(self.verdicts, item.response)
-        return [self.verdicts.get([key := self.verdicts.key(IDENTITY, "p", item.response)])[key] for item in items]
+def at_once(*calls):
+    """Results of calls that run in threads at the same time."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [call.result() for call in [pool.submit(call) for call in calls]]
 
 
-def test_two_machines_that_judge_the_same_texts_at_once_pay_once(machines):
-    calls, items = [], [Item("p", f"text {number}") for number in range(6)]
-    judges = [SharedJudge(Paid(store, calls), shared) for store, shared in machines]
-    found = [None, None]
+def test_two_machines_that_judge_the_same_texts_at_once_pay_once(machines, server, orders):
+    items = [Item("Write a line.", orders("slow:0.05", (100, 99, 100))) for _ in range(5)]
+    settings = LlmJudgeSettings(name="far", model="m", endpoint=server.url, api_key_env="KEY", max_missing_share=1.0)
+    judges = [
+        SharedJudge(LlmJudge(settings, store, environment={"KEY": server.key}), shared) for store, shared in machines
+    ]
+    found = at_once(*(partial(judge.judge, items) for judge in judges))
+    assert found[0] == found[1] and {verdict.status for verdict in found[0]} == {"ok"}
+    assert paid(server, items[0].response) == 5
+    assert [store.ledger(judges[0].identity()).calls for store, _ in machines] == [5, 5]
 
-    def ask(which):
-        found[which] = judges[which].judge(items)
 
-    threads = [threading.Thread(target=ask, args=(which,)) for which in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(calls) == [item.response for item in items]
-    assert found[0] == found[1] and len(found[0]) == 6
+def test_two_machines_that_ask_an_api_model_at_once_pay_once(bucket, server, orders, tmp_path):
+    asked = orders("city", [1])
+    questions = [Question(asked, (0, number)) for number in range(6)]
+    settings = ApiModelSettings("far", "m", server.url, "KEY")
+    speakers = []
+    for name in ("one", "two"):
+        store = SampleStore(tmp_path / name)
+        speaker = ApiSpeaker(settings, store, environment={"KEY": server.key})
+        speakers.append(SharedSpeaker(speaker, SharedReplies(store, Objects(bucket))))
+    found = at_once(*(partial(speaker.answer, questions, Sampling()) for speaker in speakers))
+    assert found[0] == found[1] and len(found[0]) == 6 and {sample.status for sample in found[0]} == {"ok"}
+    assert paid(server, asked) == 6
+    for speaker in speakers:
+        speaker.inner.samples.close(), speaker.shared.close()
+
+
+def paid(server, text: str) -> int:
+    """Answers that the server was paid for by the test that a text belongs to."""
+    test = text.partition("id=")[2].partition("/")[0]
+    return sum(entry["paid"] for entry in server.stats(test)["ids"].values())
