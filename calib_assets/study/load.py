@@ -12,7 +12,7 @@ from calib_assets.study.answers import AnswerProblem, answers_of, collapse_answe
 from calib_assets.study.document import Study
 from calib_assets.study.errors import Problem, StudyError
 from calib_assets.study.external import ExternalProblem, read_external
-from calib_assets.study.problem_sets import problems_of
+from calib_assets.study.problem_sets import problem_count, problems_of
 from calib_assets.study.problems import ProblemError
 from calib_assets.study.prompts import PromptProblem, prompt_count, prompts_of
 
@@ -88,6 +88,7 @@ def _coding_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
         try:
             if row.problems is not None:
                 problems_of(row)
+                problems += _coding_budget(study, index, lines)
             else:  # gigabytes: read by the asset
                 for file in row.livecodebench.files or ():
                     if not Path(file).is_file():
@@ -97,6 +98,21 @@ def _coding_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
             field, line = f"coding[{index}] ({row.name}).{name}", _line(lines, ("coding", index, name))
             message = f"{error.where}: {error.message}"
             problems.append(Problem(field, error.value, message, error.remedy, line))
+    return problems
+
+
+def _coding_budget(study: Study, index: int, lines: dict[tuple, int]) -> list[Problem]:
+    row, problems = study.coding[index], []
+    programs = problem_count(row) * row.samples
+    limits = {"rollout_tokens": programs * row.max_new_tokens if study.models else 0}
+    limits["api_calls"] = programs if study.api_models else 0
+    for name, needed in limits.items():
+        limit = getattr(study.budgets, name)
+        if needed > limit:
+            message = f"it needs {needed:,} for budgets.{name}, which is {limit:,}"
+            remedy = "raise the budget, or take fewer problems, samples or tokens"
+            line = _line(lines, ("coding", index, "samples"))
+            problems.append(Problem(f"coding[{index}] ({row.name}).samples", row.samples, message, remedy, line))
     return problems
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from answer_server import KEY, answer_server
+from answering import api_row
 from coding_workplace import END, LINE, PROBLEMS, RIGHT, START, CodingWorkplace, sequences
 
 from calib_assets.figures.text import share
@@ -291,3 +293,42 @@ def test_a_speaker_that_fails_is_left_out_of_the_comparison(workplace, instance)
     assert not summary.ok and "pick|alpha" in "".join(summary.failed)
     speakers = table(workplace, "code_comparison", "code_speakers", ("pick",))
     assert set(speakers["speaker"]) == {"beta"}
+
+
+def test_programs_of_an_api_model_are_paid_once_and_tested_alike(workplace, instance, monkeypatch):
+    right, wrong = (f"Here:\n```python\n{START}{text}\n```\nDone." for text in ("a + b", "a"))
+    texts = (right, right, wrong, "I cannot.")
+    monkeypatch.setenv("CALIB_TEST_SPEAKER_KEY", KEY)
+
+    def change(study):
+        study["api_models"] = [api_row(server.url, concurrency=4)]
+        study["coding"][0]["samples"] = 12
+
+    cell = ("pick", "far")
+    with answer_server() as server:
+        server.say = lambda body: texts[body["seed"] % 4]
+        workplace.edit(change)
+        refreshed(workplace, instance)
+        assert len(server.paid) == 24
+        samples = table(workplace, "code_samples", cell=cell).join(
+            table(workplace, "code_verdicts", cell=cell), on=["problem_id", "sample"]
+        )
+        for problem, text, program, kind, logp in samples.select(
+            "problem_id", "text", "program", "kind", "log_probability"
+        ).iter_rows():
+            assert program == (None if text == "I cannot." else START + ("a + b" if text == right else "a"))
+            good = (text == right) if problem == "sum" else (text == wrong)
+            assert kind == ("no_code" if program is None else "passed" if good else "wrong_answer")
+            assert logp == -0.5  # as the server says
+        found = table(workplace, "code_calibration", cell=cell)
+        assert found["n_tested"].to_list() == [12, 12]
+        assert found["order_auroc_samples"].drop_nulls().to_list() in ([0.5], [0.5, 0.5])  # all are equally probable
+
+        def more(study):
+            study["coding"][0]["samples"] = 14
+            study["coding"][0]["limits"]["cpu_seconds"] = 3
+
+        workplace.edit(more)
+        refreshed(workplace, instance)
+        assert len(server.paid) == 28  # four more, and none again for other limits
+    assert table(workplace, "code_samples", cell=cell).height == 28

@@ -16,13 +16,14 @@ class AnswerServer(ThreadingHTTPServer):
 
     Attributes:
         paid: Bodies of requests that were answered.
+        say: Body of a request -> what is said, where it is not a city.
     """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.lock, self.paid, self.answers_left = threading.Lock(), [], None
+        self.lock, self.paid, self.answers_left, self.say = threading.Lock(), [], None, None
 
     @property
     def url(self) -> str:
@@ -44,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         content = CITIES[BY_SEED[body["seed"] % 8]]
         if earlier:  # in a conversation it goes through its cities in turn
             content = CITIES[(CITIES.index(earlier[-1]) + 1) % 4]
+        if self.server.say is not None:
+            content = self.server.say(body)
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
         choice["logprobs"] = {"content": [{"token": content, "logprob": -0.5}]}
         usage = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}

@@ -166,8 +166,19 @@ def test_cells_of_one_speaker_stand_together(load, document):
         ({"collapse": [{"name": "c", "prompt": "p", "answers": ["a", "a"]}]}, r"listed twice"),
         ({"collapse": [{"name": "c", "prompt": "p", "answers": ["a"], "answers_file": "cities.txt"}]}, "not both"),
         ({"collapse": [{"name": "c", "prompt": "p", "answers_file": "no.txt"}]}, r"answers_file: No such file"),
-        ({"coding": [{"name": "c", "problems": "no.jsonl"}]}, r"coding\[0\] \(c\).problems: no.jsonl: the file cannot be read"),
+        (
+            {"coding": [{"name": "c", "problems": "no.jsonl"}]},
+            r"coding\[0\] \(c\).problems: no.jsonl: the file cannot be read",
+        ),
         ({"coding": [{"name": "c", "problems": "problems.jsonl", "extraction": "perl"}]}, r"extraction.*'first_fence'"),
+        (
+            {"coding": [{"name": "c", "problems": "problems.jsonl", "samples": 200_000}]},
+            "needs 200,000 for budgets.api",
+        ),
+        (
+            {"coding": [{"name": "c", "problems": "problems.jsonl", "samples": 50, "max_new_tokens": 5_000_000}]},
+            "needs 250,000,000 for budgets.rollout_tokens",
+        ),
         ({"coding": [{"name": "c"}]}, "`problems` or `livecodebench`"),
         ({"coding": [{"name": "c", "livecodebench": {}}]}, "branches move"),
         ({"coding": [{"name": "c", "livecodebench": {"files": ["no.jsonl"]}}]}, "no.jsonl: no such file"),
