@@ -16,6 +16,7 @@ from calib_assets.staleness.planner import Stale
 from calib_assets.staleness.selection import Selection, SelectionError
 from calib_assets.study import StudyError, load_study, study_path
 from calib_assets.study.external import read_external
+from calib_assets.study.problem_sets import problem_count
 from calib_assets.study.prompts import prompt_count, prompts_digest, prompts_of
 from resources.artifacts.atomic import DiskSpaceError, StorageError
 from resources.endpoints.errors import ServerError
@@ -42,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="calib-assets", description="Plan and refresh a study of language models.")
     parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/demo.yaml)")
-    parser.add_argument("--store", help="folder of results, or a URL such as s3://bucket/prefix (default: CALIB_STORE, then the study's storage.root)")
+    parser.add_argument(
+        "--store",
+        help="folder of results, or a URL such as s3://bucket/prefix (default: CALIB_STORE, then the study's storage.root)",
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     validate = commands.add_parser("validate", help="check the study file and say what it holds")
     validate.set_defaults(command=_validate)
@@ -107,6 +111,15 @@ def _validate(options: argparse.Namespace) -> int:
     for row in study.collapse:
         who = f"{len(study.speakers)} speakers, {len(study.api_models)} of them behind a server"
         print(f"collapse {row.name}: {row.calls:,} answers of each of {who}")
+    for row in study.coding:
+        problems, who = (
+            problem_count(row),
+            f"{len(study.speakers)} speakers, {len(study.api_models)} of them behind a server",
+        )
+        print(
+            f"coding {row.name}: {problems:,} problems, {problems * row.samples:,} programs of at most "
+            f"{row.max_new_tokens:,} tokens of each of {who}"
+        )
     for row in study.external:
         print(f"external {row.name}: {read_external(row).select(pl.len()).collect().item():,} rows of {row.kind}")
     return 0
@@ -153,7 +166,9 @@ def _run(view, selection: Selection, started: float) -> int:
         warnings.simplefilter("ignore")
         with open_instance() as instance:
             queue = queue_of_workspace() if is_wanted() else None
-            summary = refresh(view, defs.resolve_job_def, instance, lambda line: print(line, flush=True), selection, queue)
+            summary = refresh(
+                view, defs.resolve_job_def, instance, lambda line: print(line, flush=True), selection, queue
+            )
     print(f"{len(summary.computed)} computed in {summary.runs} runs, {time.monotonic() - started:.0f} s")
     for launch, error in summary.failed.items():
         print(f"FAILED {launch}: {error}", file=sys.stderr)

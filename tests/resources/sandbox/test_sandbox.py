@@ -145,6 +145,8 @@ def _wait(condition, seconds: float = 20):
         ("nan", "NaN", False),
         ("", "", True),
         ("1\n\n2", "1\n2", False),
+        ("1", "1\n2", False),
+        ("1\n2\n3", "1\n2", False),
     ],
 )
 def test_outputs_are_compared_as_contest_sites_do(found, expected, same):
