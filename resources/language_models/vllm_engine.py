@@ -20,6 +20,7 @@ _UNLESS_SET = {
     "DO_NOT_TRACK": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+    "VLLM_HOST_IP": "127.0.0.1",  # else it asks the system how 8.8.8.8 would be reached; all workers are here
 }
 for _name, _value in _UNLESS_SET.items():
     os.environ.setdefault(_name, _value)

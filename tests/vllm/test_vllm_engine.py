@@ -1,5 +1,6 @@
 """The engine's life: errors that leave it usable, one at a time, nothing left behind, no network."""
 
+import json
 import os
 import signal
 import subprocess
@@ -113,7 +114,7 @@ def test_identity_names_the_engine(engine):
 
 
 LIFE = """
-import os, socket, sys, time
+import json, os, socket, sys, time
 def refuse(self, address, *rest):
     if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
         print("CONNECT", address, flush=True)
@@ -128,10 +129,14 @@ def looked_up(host, *rest, **more):
 socket.getaddrinfo = looked_up
 import torch
 threads = torch.get_num_threads()
-from resources.language_models import ModelSettings, ModelSource, VllmModel
+from calib_assets.decoding import TopK
+from calib_assets.decoding.policy import Sampled
+from resources.language_models import ModelSettings, ModelSource, RolloutRequest, VllmModel
 source = ModelSource(path=sys.argv[1])
-model = VllmModel(source, ModelSettings(), cache_dir=sys.argv[1] + "/c", options={"kv_cache_gib": 0.1})
-model.next_logits([0, 20])
+options = {"kv_cache_gib": 0.1, **json.loads(sys.argv[3])}
+model = VllmModel(source, ModelSettings(), cache_dir=sys.argv[1] + "/c", options=options)
+(rollout,) = model.rollouts([RolloutRequest((0, 20), (8,))], Sampled(TopK(100)), 12)
+print("IDS", *rollout.ids, flush=True)
 print("READY", torch.get_num_threads() == threads, os.sched_getaffinity(0) == set(range(os.cpu_count())), flush=True)
 if sys.argv[2] == "wait":
     time.sleep(120)
@@ -151,30 +156,55 @@ def _session(leader: int) -> list[str]:
     return found
 
 
-def _start(llama, how: str) -> subprocess.Popen:
-    environment = {**os.environ, "TMPDIR": str(llama)}
+def _start(llama, how: str, **options) -> subprocess.Popen:
+    environment = {**os.environ, "TMPDIR": str(llama), "VLLM_CPU_OMP_THREADS_BIND": "0|1" if options else "auto"}
     environment.pop("OMP_NUM_THREADS", None)  # vLLM would then leave torch's threads alone by itself
-    command = [sys.executable, "-c", LIFE, str(llama), how]
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
+    command = [sys.executable, "-c", LIFE, str(llama), how, json.dumps(options)]
+    with open(llama / "errors", "w") as errors:
+        return subprocess.Popen(
+            command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
 
 
-def test_nothing_outlives_the_process_and_nothing_leaves_the_machine(llama):
+def _ids(line: str) -> list[int]:
+    assert line.startswith("IDS"), line
+    return [int(word) for word in line.split()[1:]]
+
+
+@pytest.fixture(scope="module")
+def expected_ids(reference):
+    with reference() as model:
+        (one,) = model.rollouts([RolloutRequest((0, 20), (8,))], Sampled(TopK(100)), 12)
+    return list(one.ids)
+
+
+def test_nothing_outlives_the_process_and_nothing_leaves_the_machine(llama, expected_ids):
     process = _start(llama, "end")
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert out.split() == ["READY", "True", "True"], out  # no connection, threads and cores as before
+    out, _ = process.communicate()
+    assert process.returncode == 0, (llama / "errors").read_text()
+    ids, ready = out.splitlines()  # no line of a connection
+    assert _ids(ids) == expected_ids
+    assert ready == "READY True True"  # threads and cores as before
     assert _session(process.pid) == []
 
 
-def test_a_killed_process_leaves_no_orphan(llama):
-    process = _start(llama, "wait")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_process_leaves_no_orphan(llama, expected_ids, workers):
+    """Alone, or as the head of two tensor-parallel workers."""
+    process = _start(llama, "wait", **({"tensor_parallel_size": 2} if workers == 2 else {}))
     try:
-        line = process.stdout.readline()
-        assert line.startswith("READY"), process.stderr.read()
-        assert len(_session(process.pid)) == 1  # the engine is in the process: there is nothing beside it
+        first = process.stdout.readline()
+        assert first, (llama / "errors").read_text()
+        assert _ids(first) == expected_ids
+        assert process.stdout.readline().startswith("READY")
+        found = _session(process.pid)
+        assert len([line for line in found if "Worker" in line]) == (2 if workers == 2 else 0)
+        assert workers == 2 or len(found) == 1  # the engine is in the process: there is nothing beside it
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-    time.sleep(0.2)
-    assert _session(process.pid) == []
+        process.communicate(timeout=60)  # until nobody holds its output any more
+    deadline = time.monotonic() + 60
+    while (left := _session(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
