@@ -21,7 +21,7 @@ HOLD = """
 import sys, threading
 from resources.artifacts.leases import Lease
 from resources.artifacts.objects import Objects
-lease = Lease(Objects(sys.argv[1]), "work", heartbeat_s=0.3, expiry_s=2.0)
+lease = Lease(Objects(sys.argv[1]), "work", heartbeat_s=0.3, expiry_s=float(sys.argv[3]))
 if sys.argv[2] == "elsewhere":
     lease._process = {"host": "elsewhere", "boot": "b", "pid": 1, "start": "1"}
 with lease:
@@ -35,9 +35,9 @@ def objects(bucket):
     return Objects(bucket)
 
 
-def hold(objects, where):
+def hold(objects, where, expiry_s):
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, objects.url, where],
+        [sys.executable, "-c", HOLD, objects.url, where, str(expiry_s)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -82,17 +82,17 @@ def test_only_one_of_many_holds_it(objects):
 
 
 def test_a_killed_process_of_this_machine_is_replaced_at_once(objects):
-    process = hold(objects, "here")
+    process = hold(objects, "here", 3600)
     assert is_gone(json.loads(objects.get("leases/work/0000000001.json"))["process"]) is False
     kill(process)
     assert is_gone(json.loads(objects.get("leases/work/0000000001.json"))["process"]) is True
     begun = time.monotonic()
-    with Lease(objects, "work", expiry_s=3600):
+    with Lease(objects, "work"):
         assert time.monotonic() - begun < 20
 
 
 def test_a_holder_elsewhere_is_waited_for_while_it_lives_and_replaced_when_it_is_silent(objects):
-    process, waited, taken = hold(objects, "elsewhere"), [], threading.Event()
+    process, waited, taken = hold(objects, "elsewhere", 4.0), [], threading.Event()
 
     def wait():
         with Lease(objects, "work", waiting=waited.append):
@@ -100,8 +100,9 @@ def test_a_holder_elsewhere_is_waited_for_while_it_lives_and_replaced_when_it_is
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert not taken.wait(5.0), "a holder that gives signs of life every 0.3 s was replaced"
+    assert not taken.wait(4.5), "a holder that gives signs of life every 0.3 s was replaced"
     kill(process)
+    assert not taken.wait(3.0), "a holder was replaced before its time was over"
     assert taken.wait(30) and waited == ["elsewhere"]
     thread.join()
 

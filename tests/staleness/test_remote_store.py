@@ -155,8 +155,18 @@ def test_two_machines_at_once_compute_once(machines):
     assert sorted(statuses) == ["computed", "hit"] and STATE["calls"].count("double") == 1
 
 
-def test_a_run_that_was_taken_for_dead_publishes_nothing(machines):
-    one, two = machines
+@pytest.mark.parametrize("when", ["while it computes", "while it uploads"])
+def test_a_run_that_was_taken_for_dead_publishes_nothing(bucket, machines, tmp_path, when):
+    class Stalling(Objects):
+        """A machine that stops in the middle of an upload."""
+
+        def upload(self, name, file):
+            super().upload(name, file)
+            if STATE["meddle"] is not None:
+                stalled()
+
+    one = machine(bucket, tmp_path / "one", Stalling(bucket) if when == "while it uploads" else None)
+    _, two = machines
     run(one, "source")
 
     def stalled():
@@ -169,7 +179,10 @@ def test_a_run_that_was_taken_for_dead_publishes_nothing(machines):
         lease.objects.create(f"leases/double/{int(names[-1][:-5]) + 1:010d}.json", b'{"released": true}')
         assert run(two, "double") == "computed"
 
-    STATE["meddle"] = stalled
+    if when == "while it computes":
+        STATE["meddle"] = stalled
+    else:
+        STATE["meddle"] = lambda: None
     with pytest.raises(LeaseLost, match="another one took over; nothing was stored; refresh again"):
         run(one, "double")
     assert run(one, "double") == "hit" and STATE["calls"].count("double") == 2
