@@ -105,9 +105,9 @@ def queue_of_workspace(path: str = "workspace.yaml") -> Queue:
     Raises:
         QueueError: If there is no such file, or it names another number of locations.
     """
+    from dagster._core.code_pointer import ModuleCodePointer
     from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
     from dagster._core.remote_origin import RemoteRepositoryOrigin
-    from dagster._core.code_pointer import ModuleCodePointer
     from dagster._core.workspace.load import location_origins_from_yaml_paths
 
     if not Path(path).exists():

@@ -22,7 +22,7 @@ from calib_assets.staleness.graph import Cell
 from calib_assets.staleness.manifest import Manifest
 from calib_assets.staleness.remote_manifests import RemoteManifests
 from calib_assets.staleness.remote_work import WorkMirror, machine_name
-from calib_assets.staleness.store import CURRENT, MANIFEST, ArtifactStore, ResultError, file_sha256
+from calib_assets.staleness.store import CURRENT, MANIFEST, ArtifactStore, ResultError
 from resources.artifacts.atomic import write_bytes
 from resources.artifacts.leases import Lease, require_conditional_puts
 from resources.artifacts.objects import Entry, Objects

@@ -51,7 +51,7 @@ def score_words(names: tuple[str, ...]) -> ScoreWords:
     """
     spelled = "|".join(_SPELLINGS.get(name, re.escape(name)) for name in names)
     label = rf"(?P<label>{spelled})(?:\s+(?:score|validity))?"
-    stated = rf"[\s*_\"'\\]*[:=][\s*_\"'\\]*"
+    stated = r"[\s*_\"'\\]*[:=][\s*_\"'\\]*"
     if len(names) == 1:
         loose = rf"(?:{spelled})(?:\s+(?:score|validity))?{stated}{_NUMBER.replace('value', names[0])}"
     else:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
-from resources.judges.base import Judge, Progress
 from resources.endpoints.errors import SettingsError
+from resources.judges.base import Judge, Progress
 from resources.judges.items import Item, Pair
 from resources.judges.verdicts import PairVerdict, Verdict
 

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import dagster as dg
 import polars as pl
 import pytest
 

@@ -6,7 +6,7 @@ from functools import partial
 import polars as pl
 
 from calib_assets.assets.code_in_use import GENERATION_LIBRARIES
-from calib_assets.assets.order.judging import sweep_judges, judged, judging_work
+from calib_assets.assets.order.judging import judged, judging_work, sweep_judges
 from calib_assets.assets.order.speaking import Speaker, rules_code, speaking
 from calib_assets.decoding import Unrestricted
 from calib_assets.decoding.filtered import Filtered

@@ -5,7 +5,7 @@ import polars as pl
 
 from calib_assets.assets.code_in_use import GENERATION_LIBRARIES
 from calib_assets.assets.order.completions import SCHEMA, SHARD, complete, leaf_paths
-from calib_assets.assets.order.judging import sweep_judges, judged, judging_work
+from calib_assets.assets.order.judging import judged, judging_work, sweep_judges
 from calib_assets.assets.order.speaking import rules_code
 from calib_assets.decoding import RULES
 from calib_assets.decoding.filtered import Filtered

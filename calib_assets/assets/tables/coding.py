@@ -20,7 +20,6 @@ _MEASURES = {
 _PROBLEMS = {"n_problems": "Problems that enter.", "n_undefined": "Problems in which it is undefined: left out."}
 _K = {"k": "Programs tried."}
 _SPEAKER = {"speaker": "Model or API model, as the study names it."}
-_SIZE = {"size": "Parameters, billions; null where the study does not say."}
 TABLES = {
     "code_samples": Table(
         "One sampled answer to a problem.",
@@ -91,8 +90,8 @@ TABLES = {
         },
     ),
     "verdict_kinds": Table("One kind of verdict.", {"kind": "Kind; missing: none.", "n": "Sampled programs."}),
-    "code_speakers": Table("One speaker and measure, over problems.", _SPEAKER | _PROBLEMS | _SIZE),
-    "pass_speakers": Table("One speaker and k, over problems.", _SPEAKER | _K | _PROBLEMS | _SIZE),
+    "code_speakers": Table("One speaker and measure, over problems.", _SPEAKER | _PROBLEMS),
+    "pass_speakers": Table("One speaker and k, over problems.", _SPEAKER | _K | _PROBLEMS),
     "code_differences": Table(
         "One speaker and measure: difference to the reference, paired by problem.",
         _SPEAKER | {"reference": "Speaker that is subtracted."} | _PROBLEMS,

@@ -154,7 +154,7 @@ TABLES = {
     ),
     "model_scaling": Table(
         "One model at one depth of a sweep; depth 0 is all depths together.",
-        {"size": "Parameters of the model, as the study says.", "stage": "pre-trained or post-trained."},
+        {"stage": "pre-trained or post-trained."},
     ),
 }
 

@@ -13,6 +13,7 @@ COLUMNS = {
     "model_name": "What base and instruct of one model have in common.",
     "variant": "base, instruct, …, as the study says.",
     "family": "Family of the model, as the study says.",
+    "size": "Parameters, billions; null where the study does not say.",
     "task": "Kind of prompts, or task, as the study names it.",
     "sweep": "Sweep, as the study names it.",
     "judge": "Judge, as the study names it.",

@@ -21,6 +21,7 @@ from resources.judges import (
     is_valid,
 )
 
+
 @pytest.mark.parametrize("script", ONE_TEXT)
 def test_one_item(script, judge, item, id_of, server):
     status, calls = ONE_TEXT[script]
