@@ -5,6 +5,7 @@ schedule and to people; a run that ended without having computed (killed, lost) 
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 
 import dagster as dg
@@ -16,6 +17,7 @@ from calib_assets.staleness.identity import Context, Snapshot
 from calib_assets.staleness.planner import Stale, plan
 from calib_assets.study import StudyError
 from jobs.launch import FINGERPRINT_TAG, Launch, launches
+from jobs.lost_runs import bury_dead_runs
 from jobs.runner import partition_changes
 from jobs.staleness_view import is_due, reports
 
@@ -23,7 +25,9 @@ INTERVAL_SECONDS = 10
 NIGHTLY = "0 2 * * *"
 NIGHTLY_VARIABLE, RUNNING_VARIABLE = "CALIB_NIGHTLY", "CALIB_AUTOMATION"
 QUEUED = 100  # unfinished runs, at the most: the rest of a large study is asked for as these end
-ATTEMPTS = 4  # runs of one state that end without a result and without a failure
+ATTEMPTS = 4  # runs of one state that end without a result and without a failure, one after the other
+LATER_SECONDS = 3600.0  # before another of these
+PAUSE_SECONDS = 30.0  # after a run that could not be launched
 VERSION_TAG = "dagster/data_version"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -51,17 +55,25 @@ def due(stale: Sequence[Stale], view: Context, instance: dg.DagsterInstance) -> 
 
 
 def _attempt(launch: Launch, instance: dg.DagsterInstance) -> int | None:
-    """How often runs of this state were lost; None where another makes no sense: cancelled, or lost too often.
+    """How often runs of this state were lost; None where another makes no sense now: cancelled, or lost just before.
 
     A failure of a body changes the state (its cell is left out), so what is counted here are runs that never got so
-    far: killed processes, machines that went away.
+    far: killed processes, machines that went away. One that kills its own process (out of memory) must not do so for
+    ever: after :data:`ATTEMPTS` it is asked for once in :data:`LATER_SECONDS`. One that never began says nothing of its
+    cell, only that nothing could be launched.
     """
-    runs = instance.get_runs(dg.RunsFilter(tags={FINGERPRINT_TAG: launch.state}), limit=ATTEMPTS + 1)
-    statuses = [run.status for run in runs if run.job_name == launch.job]
-    if dg.DagsterRunStatus.CANCELED in statuses[:1]:
+    wanted = dg.RunsFilter(job_name=launch.job, tags={FINGERPRINT_TAG: launch.state})
+    runs = instance.get_run_records(wanted)
+    if not runs or runs[0].dagster_run.status == dg.DagsterRunStatus.CANCELED:
+        return None if runs else 0
+    lost = [run for run in runs if run.dagster_run.status == dg.DagsterRunStatus.FAILURE]
+    if not lost:
+        return 0
+    since = time.time() - (lost[0].end_time or lost[0].create_timestamp.timestamp())
+    begun = sum(run.start_time is not None for run in lost)
+    if since < (LATER_SECONDS if begun >= ATTEMPTS else 0 if lost[0].start_time else PAUSE_SECONDS):
         return None
-    lost = statuses.count(dg.DagsterRunStatus.FAILURE)
-    return lost if lost < ATTEMPTS else None
+    return len(lost)
 
 
 def observations(view: Context, instance: dg.DagsterInstance, cursor: str | None) -> tuple[list, str]:
@@ -142,6 +154,7 @@ def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tu
     def refresh_stale(context: dg.SensorEvaluationContext):
         try:
             now = view(**{name: getattr(context.resources, name) for name in services})
+            bury_dead_runs(context.instance, context.log.info, workers=True)
             events, cursor = observations(now, context.instance, context.cursor)
             stale = plan(now, tolerant=True)
             wanted = due(stale, now, context.instance)

@@ -4,11 +4,8 @@ The command line and the job ``refresh`` both do this. Each launch is an ordinar
 and checks in the UI; in one process, so a model loads once however many runs need it.
 """
 
-import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import dagster as dg
 
@@ -19,11 +16,11 @@ from calib_assets.staleness.identity import Context, Pair
 from calib_assets.staleness.planner import plan
 from calib_assets.staleness.selection import Selection
 from jobs.launch import Launch, launches
+from jobs.lost_runs import PROCESS_TAG, bury_dead_runs, this_process
 from jobs.queueing import Queue
 from jobs.staleness_view import report
 from jobs.summary import Summary
 
-PROCESS_TAG = "calib/process"
 EVERYTHING = Selection()
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -109,33 +106,6 @@ def partition_changes(
     return found
 
 
-def bury_dead_runs(instance: dg.DagsterInstance, echo: Callable[[str], None]) -> None:
-    """End runs whose process was killed, and free their pool slots.
-
-    Dagster's daemon does so too, but a refresh needs no daemon; without this, the first step that needs the pool of a
-    killed run would wait for it for ever.
-    """
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        host, _, process = run.tags.get(PROCESS_TAG, "").partition("/")
-        number, _, start = process.partition("/")
-        if host == socket.gethostname() and start and _start_of(int(number)) != start:
-            echo(f"run {run.run_id} was killed; its place in the pools is free again")
-            instance.report_run_failed(run, message="the process of this run is gone")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}/{os.getpid()}/{_start_of(os.getpid())}"
-
-
-def _start_of(process: int) -> str:
-    """When a process began, so that a number given to another process is not taken for it; empty if it is gone."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
 def _run_here(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str) -> None:
     chosen = job.get_subset(
         asset_selection={dg.AssetKey(key) for key in launch.assets},
@@ -146,7 +116,7 @@ def _run_here(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstanc
         partition_key=launch.partition_key,
         raise_on_error=False,
         run_config=QUIET,
-        tags={**launch.tags(study), PROCESS_TAG: _this_process()},
+        tags={**launch.tags(study), PROCESS_TAG: this_process()},
     )
     summary.add(launch, result.all_events, result.success)
 

@@ -52,7 +52,10 @@ class Supervised(Daemon):
         return found
 
     def kill_one(self, kind: str, draw: random.Random) -> bool:
-        """kill -9 one process of a kind (``worker``, ``daemon`` or ``server``); False where there is none now."""
+        """kill -9 a ``worker``, the ``daemon`` or all (``machine``); False where there is none now."""
+        if kind == "machine":
+            self.end()
+            return True
         those = sorted(process.pid for process in self.processes() if _kind(process) == kind)
         if not those:
             return False
@@ -74,10 +77,10 @@ class Supervised(Daemon):
 
 
 def _kind(process: psutil.Process) -> str:
-    """What a process is, by its command line: run workers are spawned children of the code server."""
+    """What a process is, by its command line: workers are spawned children of the code server."""
     try:
         line = " ".join(process.cmdline())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return "gone"
-    kinds = {"dagster-daemon": "daemon", "api grpc": "server", "spawn_main": "worker"}
+    kinds = {"dagster-daemon": "daemon", "spawn_main": "worker"}
     return next((kind for part, kind in kinds.items() if part in line), "other")

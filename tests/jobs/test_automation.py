@@ -1,7 +1,11 @@
 """Ticks of the sensor, evaluated as the daemon does, on a study that has no results yet."""
 
+import subprocess
+import sys
+
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 from workplace import Workplace, model_row
 
 from calib_assets.assets import GRAPH
@@ -43,10 +47,22 @@ class Ticks:
                     self.instance.delete_dynamic_partition(request.partitions_def_name, key)
         return data
 
-    def ended(self, request, status) -> None:
-        """A run of this request, however it ended."""
+    def ended(self, request, status, begun: bool = True) -> None:
+        """A run of this request, however it ended; one that has not begun was never launched."""
         job = self.place.definitions().resolve_job_def(request.job_name)
-        self.instance.create_run_for_job(job, status=status, tags={**request.tags, "dagster/run_key": request.run_key})
+        tags = {**request.tags, "dagster/run_key": request.run_key}
+        if status != dg.DagsterRunStatus.FAILURE:
+            self.instance.create_run_for_job(job, status=status, tags=tags)
+            return
+        run = self.instance.create_run_for_job(job, tags=tags)
+        if begun:
+            self.begin(run)
+        self.instance.report_run_failed(run, "lost")
+
+    def begin(self, run) -> None:
+        """What a worker reports when its run begins."""
+        event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name)
+        self.instance.report_dagster_event(event, run.run_id)
 
 
 @pytest.fixture
@@ -128,17 +144,56 @@ def test_a_cell_with_an_unfinished_run_is_not_requested_again(ticks):
     assert places(ticks()) == ["alpha|colours", "beta|colours", "beta|digits"]
 
 
-def test_lost_runs_are_asked_for_again_a_few_times_and_cancelled_ones_never(ticks):
+def asked(data, place: str = "alpha|digits"):
+    """The request of one cell, or None."""
+    return next((request for request in data.run_requests if request.partition_key == place), None)
+
+
+def test_lost_runs_are_asked_for_again_a_few_times_and_then_seldom(ticks, monkeypatch):
     keys = []
     for _ in range(automation.ATTEMPTS):
-        request = next(request for request in ticks().run_requests if request.partition_key == "alpha|digits")
+        request = asked(ticks())
         keys.append(request.run_key)
         ticks.ended(request, dg.DagsterRunStatus.FAILURE)
-    assert len(set(keys)) == automation.ATTEMPTS  # the daemon drops a key that it has seen
-    assert "alpha|digits" not in places(ticks())
-    cancelled = next(request for request in ticks().run_requests if request.partition_key == "beta|digits")
-    ticks.ended(cancelled, dg.DagsterRunStatus.CANCELED)
-    assert places(ticks()) == ["alpha|colours", "beta|colours"]
+    assert asked(ticks()) is None
+    monkeypatch.setattr(automation, "LATER_SECONDS", 0.0)
+    keys.append(asked(ticks()).run_key)
+    assert len(set(keys)) == automation.ATTEMPTS + 1  # the daemon drops a key that it has seen
+
+
+def test_what_could_not_be_launched_is_asked_for_until_it_can(ticks, monkeypatch):
+    ticks.ended(asked(ticks()), dg.DagsterRunStatus.FAILURE, begun=False)
+    assert asked(ticks()) is None  # not at once
+    monkeypatch.setattr(automation, "PAUSE_SECONDS", 0.0)
+    keys = set()
+    for _ in range(automation.ATTEMPTS + 1):
+        request = asked(ticks())
+        keys.add(request.run_key)
+        ticks.ended(request, dg.DagsterRunStatus.FAILURE, begun=False)
+    assert len(keys) == automation.ATTEMPTS + 1 and asked(ticks()) is not None
+
+
+def test_a_cancelled_run_is_not_asked_for_again(ticks):
+    ticks.ended(asked(ticks(), "beta|digits"), dg.DagsterRunStatus.CANCELED)
+    assert places(ticks()) == ["alpha|colours", "alpha|digits", "beta|colours"]
+
+
+def test_a_started_run_whose_worker_is_gone_is_ended_and_asked_for_again(ticks):
+    request = asked(ticks())
+    job = ticks.place.definitions().resolve_job_def(request.job_name)
+    tags = {**request.tags, "dagster/partition": "alpha|digits"}
+    run = ticks.instance.create_run_for_job(job, tags=tags)
+    ticks.begin(run)
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    # What Dagster's worker reports when it begins.
+    ticks.instance.report_engine_event(
+        f"Started process for run (pid: {worker.pid}).", run, EngineEventData.in_process(worker.pid)
+    )
+    assert asked(ticks()) is None and not ticks.instance.get_run_by_id(run.run_id).is_finished
+    worker.kill()
+    worker.wait()
+    assert asked(ticks()) is not None
+    assert ticks.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_failed_cell_is_left_alone_whatever_dagster_remembers(ticks):

@@ -1,4 +1,4 @@
-"""Thirty kill -9 of workers, code server and daemon while a study runs: the results are those of a quiet run."""
+"""Thirty kill -9 of workers, daemon and whole machine while a study runs: the results are those of a quiet run."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from supervised import Supervised
 from workplace import Workplace
 
 KILLS = 30
-KINDS = ("worker", "worker", "worker", "daemon", "server")  # most kills hit what computes
+KINDS = ("worker", "worker", "worker", "daemon", "machine")  # most kills hit what computes
 
 
 def results(store) -> dict[str, bytes]:
