@@ -169,7 +169,8 @@ def answer_measures(parsed: pl.DataFrame, valid: Sequence[str] | None, bootstrap
     """Measures of collapse by setting and matching, with intervals where there is something to resample.
 
     - ``n_answers``, ``n_distinct``; ``distinct_share``: distinct answers by answers, within conversations on average;
-    - ``top_share``: of the most frequent answer; ``collision_probability``: that two answers agree (unbiased);
+    - ``top_share``: of the most frequent answer (the interval is of this answer's share);
+      ``collision_probability``: that two answers agree (unbiased);
     - ``entropy``, in nats, and ``effective_number`` = exp(entropy): the plug-in, and with the suffixes
       ``_miller_madow`` and ``_chao_shen`` estimates that correct its bias;
     - ``first_repeat``: place of the first answer that came before, a mean over the conversations that have one;
@@ -210,7 +211,9 @@ def _measures(found: Tally, setting: str, bootstrap: Bootstrap) -> list[tuple]:
     repeats = [place for place in found.first_repeats if place is not None]
     rows.append(("first_repeat", float(np.mean(repeats)) if repeats else None, *NONE))
     draws = _Draws(per, setting, bootstrap)
-    rows.append(("top_share", *draws.percentile(numbers.top_share)))
+    # Of the answer that is the most frequent here: the largest share of a draw is another answer's, and larger.
+    top = int(np.argmax(total))
+    rows.append(("top_share", *draws.percentile(lambda counts: counts[..., top] / counts.sum(-1))))
     rows.append(("collision_probability", *draws.normal(numbers.collision_probability, 1.0)))
     plug_in = float(numbers.entropy(total))
     rows += [("entropy", plug_in, *NONE), ("effective_number", float(np.exp(plug_in)), *NONE)]

@@ -55,11 +55,6 @@ def chao_shen(counts: Counts) -> Values:
     return 0.0 - np.sum(found * np.log(found) / -np.expm1(n * np.log1p(-np.minimum(found, 1 - 1e-16))), axis=-1)
 
 
-def top_share(counts: Counts) -> Values:
-    """Share of the most frequent answer."""
-    return _shares(counts).max(axis=-1)
-
-
 def collision_probability(counts: Counts) -> Values:
     r"""Probability that two answers agree, without bias: :math:`\sum n_i (n_i - 1) / (n (n - 1))`; NaN for one answer.
 

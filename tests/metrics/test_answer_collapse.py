@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from calib_assets.metrics import answer_counts, answer_measures, answer_outcomes, answers
 from calib_assets.metrics import effective_number as numbers
@@ -69,14 +70,13 @@ def test_an_effective_number_lies_between_one_and_the_distinct_answers(counts):
     assert 1 - 1e-12 <= found <= distinct * (1 + 1e-12)
     assert numbers.miller_madow(array) >= numbers.entropy(array)
     assert numbers.chao_shen(array) >= -1e-12
-    assert 1 / distinct - 1e-12 <= numbers.top_share(array) <= 1
 
 
 @given(st.lists(counted.map(tuple), min_size=1, max_size=4))
 def test_rows_are_taken_one_by_one(rows):
     width = max(map(len, rows))
     table = np.array([[*row, *[0] * (width - len(row))] for row in rows])
-    for estimate in (numbers.entropy, numbers.miller_madow, numbers.chao_shen, numbers.top_share):
+    for estimate in (numbers.entropy, numbers.miller_madow, numbers.chao_shen):
         alone = [float(estimate(np.array(row))) for row in rows]
         np.testing.assert_allclose(estimate(table), alone, atol=1e-12)
 
@@ -198,6 +198,21 @@ def test_intervals_cover_the_truth(shares, least):
         for name, value in truth.items():
             hits[name] += found[name]["ci_low"] <= value <= found[name]["ci_high"]
     assert all(least <= hit / 200 for hit in hits.values()), hits
+
+
+def test_the_interval_of_the_top_share_is_the_binomial_of_that_answer():
+    said = ["a"] * 12 + [str(i) for i in range(28)]
+    found = measured(samples(said), bootstrap=Bootstrap(n_boot=20_000))["top_share"]
+    ends = binom.ppf((0.025, 0.975), 40, 0.3) / 40
+    assert found["est"] == 0.3 and (found["ci_low"], found["ci_high"]) == pytest.approx(ends)
+    assert found["se"] == pytest.approx(math.sqrt(0.3 * 0.7 / 40), rel=0.03)
+
+
+@given(st.lists(st.sampled_from("abcdefghijklmnop"), min_size=2, max_size=30))
+def test_an_interval_holds_its_estimate(said):
+    for name, row in measured(samples(said), bootstrap=Bootstrap(n_boot=300)).items():
+        if row["ci_low"] is not None:
+            assert row["ci_low"] <= row["est"] <= row["ci_high"], name
 
 
 @given(st.lists(st.sampled_from(["a", "A", "b", "c."]), min_size=2, max_size=30))
