@@ -7,7 +7,7 @@ and response alike, is written below; it finds the plain cases and says nothing 
 import re
 from collections.abc import Iterable
 
-from resources.judges.items import Judged
+from resources.judges.items import Item, Judged  # noqa: F401 -- Item: the doctests
 from resources.judges.score_words import score_words
 from resources.judges.verdicts import PairVerdict, Verdict
 

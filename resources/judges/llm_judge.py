@@ -8,7 +8,7 @@ from resources.endpoints.errors import BudgetReached
 from resources.endpoints.retries import RetryPolicy
 from resources.endpoints.store import Ledger
 from resources.judges.base import Progress
-from resources.judges.items import Judged
+from resources.judges.items import Judged, Pair  # noqa: F401 -- Pair: the doctest
 from resources.judges.rubric_form import RubricForm
 from resources.judges.rubric_judge import RubricJudge
 from resources.judges.settings import LlmJudgeSettings
