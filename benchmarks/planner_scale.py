@@ -1,12 +1,12 @@
 """Planning at scale: seconds and memory of loading, ``status`` and the sensor's tick, at 1, 3 and 10 times the size.
 
-    python benchmarks/planner_scale.py [--sizes 1 3 10] [--folder /var/tmp/scale]
+    python benchmarks/planner_scale.py [--sizes 1 3 10] [--folder FOLDER]
 
 At size 1 a study has 50 models, and 8 tasks, 6 sweeps and 6 kinds of rollouts (20 in all): 11,207 asset cells with all
 assets. Larger ones have more models. Every cell has a synthetic result with the fingerprint that the planner expects.
 Each figure is taken in a process of its own: CPU seconds (one thread; on a quiet machine they are the seconds that pass),
-seconds that passed, and the peak memory. The baseline is the planner that
-looked up everything anew for each cell (:func:`looked_up_anew`), on the same store; both must find the same.
+seconds that passed, and the peak memory. The baseline is the planner that looked up everything anew for each cell
+(:func:`looked_up_anew`), on the same store; both must find the same.
 """
 
 import argparse
