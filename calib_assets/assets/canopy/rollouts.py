@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code
+from calib_assets.assets.sample_blocks import SampleBlock, blocks, missing
 from calib_assets.assets.streamed import scan_parts, streamed
 from calib_assets.decoding import RULES
 from calib_assets.decoding.filtered import Filtered
@@ -21,7 +22,6 @@ from calib_assets.study import Study
 from calib_assets.study.prompts import Prompt, prompt_count
 from resources.language_models import LanguageModel, MarkovModel, ModelError, Rollout, RolloutRequest
 
-BLOCK = 32  # rollouts of one piece: what a killed run loses of a prompt, at the most
 ROLLOUT_STREAM = 5  # keeps these samples apart from the other draws of a study
 PIECE = {
     "sample": pl.Int64,
@@ -61,23 +61,6 @@ class Asked:
     left_out: str = ""
 
 
-@dataclass(frozen=True)
-class Block:
-    """Consecutive rollouts of one prompt."""
-
-    asked: Asked
-    first: int
-    count: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.asked.key:016x}-{self.first:06d}-{self.count}"
-
-    @property
-    def samples(self) -> range:
-        return range(self.first, self.first + self.count)
-
-
 def rollouts(run: Run) -> Result:
     """Rollouts of every prompt with their step entropies (METHODS §4); only those that no earlier result had.
 
@@ -99,10 +82,10 @@ def rollouts(run: Run) -> Result:
             f"every prompt is left out; the first: {asked[0].left_out}",
             "shorten the prompts, lower max_new_tokens, or take a model with a longer context",
         )
-    missing = [block for item in used for block in _missing(item, wanted["rollouts"], pieces)]
-    if missing:
+    lacking = [block for item in used for block in missing(item.key, wanted["rollouts"], pieces)]
+    if lacking:
         with run.tools["language_models"].open(row, run.context.store.root) as model:
-            _sample(run, model, missing, spec, pieces)
+            _sample(run, model, {item.key: item.context_ids for item in used}, lacking, spec, pieces)
     result = _assembled(run, used, wanted["rollouts"], pieces)
     held = scan_parts(run.folder, "rollouts")
     shares = held.select(pl.col("truncated").mean(), pl.col("length").mean(), pl.col("length").sum().alias("tokens"))
@@ -116,7 +99,7 @@ def rollouts(run: Run) -> Result:
     )
     result.numbers |= {
         "rollouts": len(used) * wanted["rollouts"],
-        "sampled now": sum(block.count for block in missing),
+        "sampled now": sum(block.count for block in lacking),
         "tokens": tokens,
         "mean length": length,
         "share truncated": truncated,
@@ -147,30 +130,18 @@ def _reason(model: LanguageModel, context_ids: Sequence[int], max_new_tokens: in
     return ""
 
 
-def _missing(item: Asked, count: int, pieces: Pieces) -> Iterator[Block]:
-    """Blocks of the rollouts that no piece has."""
-    there = {sample for block in _there(item, pieces) for sample in block.samples}
-    wanted = [sample for sample in range(count) if sample not in there]
-    while wanted:
-        size = 1
-        while size < min(BLOCK, len(wanted)) and wanted[size] == wanted[0] + size:
-            size += 1
-        yield Block(item, wanted[0], size)
-        wanted = wanted[size:]
-
-
-def _there(item: Asked, pieces: Pieces) -> list[Block]:
-    """Pieces of one prompt, in the order of their samples."""
-    found = [path.stem.split("-") for path in pieces.folder.glob(f"{item.key:016x}-*.sha256")]
-    blocks = [Block(item, int(first), int(count)) for _, first, count in found]
-    return sorted((block for block in blocks if pieces.is_whole(block.name)), key=lambda block: block.first)
-
-
-def _sample(run: Run, model: LanguageModel, blocks: Sequence[Block], spec: dict, pieces: Pieces) -> None:
-    """Sample the blocks; each is kept from the moment its last rollout is finished."""
-    owners = [(block, sample) for block in blocks for sample in block.samples]
+def _sample(
+    run: Run,
+    model: LanguageModel,
+    contexts: Mapping[int, tuple[int, ...]],
+    lacking: Sequence[SampleBlock],
+    spec: dict,
+    pieces: Pieces,
+) -> None:
+    """Sample the blocks, by the contexts of their keys; each is kept from the moment its last rollout is finished."""
+    owners = [(block, sample) for block in lacking for sample in block.samples]
     requests = [
-        RolloutRequest(block.asked.context_ids, (spec["seed"], block.asked.key, sample, ROLLOUT_STREAM))
+        RolloutRequest(contexts[block.key], (spec["seed"], block.key, sample, ROLLOUT_STREAM))
         for block, sample in owners
     ]
     policy = Filtered.of(spec["temperature"], [tuple(item) for item in spec["filters"]])
@@ -182,7 +153,7 @@ def _sample(run: Run, model: LanguageModel, blocks: Sequence[Block], spec: dict,
         batch_rows=run.tools["language_models"].batch_rows,
         progress=Progress(f"{run.model} {run.rollout}: rollouts", run.log),
     )
-    begun: dict[Block, list[dict]] = {}
+    begun: dict[SampleBlock, list[dict]] = {}
     for rollout in found:
         block, sample = owners[rollout.index]
         rows = begun.setdefault(block, [])
@@ -213,7 +184,7 @@ def _assembled(run: Run, used: Sequence[Asked], count: int, pieces: Pieces) -> R
 
     def frames() -> Iterator[pl.LazyFrame]:
         for item in used:
-            paths = [pieces.path(block.name) for block in _there(item, pieces)]
+            paths = [pieces.path(block.name) for block in blocks(item.key, pieces)]
             rows = pl.scan_parquet(paths).filter(pl.col("sample") < count)
             yield rows.with_columns(pl.lit(item.prompt.id).alias("prompt_id"))
 

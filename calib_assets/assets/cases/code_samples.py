@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from calib_assets.assets.cases.hosted_programs import hosted_answers
-from calib_assets.assets.cases.pieces_of_samples import Wanted, held, missing
 from calib_assets.assets.code_in_use import GENERATION_LIBRARIES, model_code, speaker_code
+from calib_assets.assets.sample_blocks import SampleBlock, held, missing
 from calib_assets.decoding import RULES
 from calib_assets.decoding.filtered import Filtered
 from calib_assets.metrics.program_text import continued, extracted, has_program, is_over
@@ -136,7 +136,7 @@ def _reason(model: LanguageModel, context: Sequence[int], new: int) -> str:
 
 
 def _sample(
-    run: Run, row: ModelRow, asked: dict[int, Asked], blocks: Sequence[Wanted], spec: dict, pieces: Pieces
+    run: Run, row: ModelRow, asked: dict[int, Asked], blocks: Sequence[SampleBlock], spec: dict, pieces: Pieces
 ) -> None:
     """Sample the blocks; each is kept from the moment it is finished."""
     say = Progress(f"{row.name} {run.coordinates['coding']}: programs", run.log)
