@@ -1,10 +1,9 @@
 """A study judged by a server: a real OpenAI-compatible HTTP server on loopback, whose verdicts the texts determine."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_server import ChatServer
 
 from calib_assets.cli import render
 from calib_assets.staleness.planner import plan
@@ -12,62 +11,37 @@ from calib_assets.staleness.planner import plan
 KEY = "sk-loopback-1234567890abcdef"
 
 
-class Server(ThreadingHTTPServer):
-    """Valid iff the response has an even number of characters; counts the calls of each text, may break down."""
+class Server(ChatServer):
+    """Valid iff the response has an even number of characters; counts the calls of each text."""
 
-    daemon_threads = True
+    key, usage = KEY, (100, 20)
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.lock, self.calls, self.answers_left = threading.Lock(), {}, None
+        super().__init__()
+        self.calls = {}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.headers.get("Authorization") != f"Bearer {KEY}":
-            return self._send(401, {"error": {"message": "wrong key", "type": "invalid_request_error"}})
+    def record(self, body):
         user = body["messages"][-1]["content"]
-        begin = user.index("RESPONSE BEGINS")
-        text = user[user.index("\n", begin) + 1 : user.index("\nRESPONSE ENDS")]
-        with self.server.lock:
-            if self.server.answers_left is not None:
-                if self.server.answers_left <= 0:
-                    return self._send(400, {"error": {"message": "out of service", "type": "server_error"}})
-                self.server.answers_left -= 1
-            prompt = user[: user.index("PROMPT ENDS")].partition("\n")[2]
-            key = (prompt, text, "was cut off" in user)
-            self.server.calls[key] = self.server.calls.get(key, 0) + 1
+        prompt = user[: user.index("PROMPT ENDS")].partition("\n")[2]
+        key = (prompt, _response(user), "was cut off" in user)
+        self.calls[key] = self.calls.get(key, 0) + 1
+
+    def message(self, body):
+        text = _response(body["messages"][-1]["content"])
         score = 100 if len(text) % 2 == 0 else 40
-        content = json.dumps({"reason": f"{len(text)} characters", "grammar": 100, "semantic": score, "overall": score})
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
-        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
-        head = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
-        self._send(200, {**head, "choices": [choice], "usage": usage})
+        reason = f"{len(text)} characters"
+        return json.dumps({"reason": reason, "grammar": 100, "semantic": score, "overall": score}), {}
 
-    def _send(self, status, data):
-        payload = json.dumps(data).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
 
-    def log_message(self, *arguments):
-        """Silence."""
+def _response(user: str) -> str:
+    begin = user.index("RESPONSE BEGINS")
+    return user[user.index("\n", begin) + 1 : user.index("\nRESPONSE ENDS")]
 
 
 @pytest.fixture
 def server():
-    server = Server()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with Server().running() as running:
+        yield running
 
 
 @pytest.fixture
