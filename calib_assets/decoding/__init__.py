@@ -7,6 +7,7 @@ Concepts: Paper A (arXiv:2605.11128), sections 3 to 5, appendix E.
 
 from . import rules
 from .grid import DecodingGrid
+from .own_logits import contexts, logit_matrix
 from .rules import *  # noqa: F403 - every rule class, also one whose file was added later
 from .rules import RULES, TruncationRule
 from .selections import LogitRows
@@ -21,6 +22,8 @@ __all__ = [
     "SweepResult",
     "TruncationRule",
     "answer_log_probabilities",
+    "contexts",
+    "logit_matrix",
     "sequence_log_probabilities",
     "sweep",
     *rules.__all__,

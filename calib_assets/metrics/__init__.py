@@ -49,6 +49,7 @@ from calib_assets.metrics.pass_at_k import pass_at_k, pass_rates, pass_summary
 from calib_assets.metrics.precision_recall import (
     LocalPrecisionRecall,
     frontier_auc,
+    labelled_precision_recall,
     local_precision_recall,
     precision_recall_frontier,
     recall_at_precision,
@@ -136,6 +137,7 @@ __all__ = [
     "judge_pairs",
     "kendall_tau",
     "krippendorff_alpha",
+    "labelled_precision_recall",
     "last_valid_rank",
     "leaked_mass",
     "length_distribution",

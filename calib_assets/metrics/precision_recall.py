@@ -71,6 +71,51 @@ def local_precision_recall(
     return LocalPrecisionRecall(precision, reached / reached[-1])
 
 
+def labelled_precision_recall(
+    is_valid: Bool[np.ndarray, "labelled"],
+    ranks: Int[np.ndarray, "labelled"] | None = None,
+    n_continuations: Int[np.ndarray, "labelled"] | None = None,
+) -> LocalPrecisionRecall:
+    """Precision and recall of every cutoff over labelled tokens of which only the ranks are known.
+
+    The same curve as `local_precision_recall`, for labels of your own: tokens that a person or a judge has looked
+    at, all of a vocabulary or some of its ranks. What was not labelled is unknown: recall is over the labelled
+    tokens alone, and the k-th cutoff keeps k labelled ones.
+
+    Args:
+        is_valid: Label of each token.
+        ranks: Its 1-based rank in the model's order, distinct, gaps allowed; by default the tokens are listed best
+            first.
+        n_continuations: As `local_precision_recall`.
+
+    Returns:
+        Points by rising rank.
+
+    Raises:
+        ValueError: As `local_precision_recall`, or if a rank is below 1 or occurs twice.
+
+    References:
+        Banayeeanzade et al. (2026), arXiv:2605.11128, Definition 4.1 and Section 4.1.
+
+    >>> curve = labelled_precision_recall([True, False, True, False], ranks=[1, 12, 5, 30])
+    >>> curve.precision.round(3).tolist(), curve.recall.tolist()  # by rank: valid, valid, not, not
+    ([1.0, 1.0, 0.667, 0.5], [0.5, 1.0, 1.0, 1.0])
+    """
+    labels = np.asarray(is_valid)
+    places = np.arange(1, labels.size + 1) if ranks is None else np.asarray(ranks)
+    if places.shape != labels.shape or places.dtype.kind not in "iu":
+        raise ValueError(
+            f"ranks has shape {places.shape} and dtype {places.dtype}; give one whole number for each of "
+            f"{labels.size} labels"
+        )
+    distinct, counts = np.unique(places, return_counts=True)
+    if places.size and distinct[0] < 1:
+        raise ValueError(f"ranks holds {distinct[0]}; ranks count from 1, the most likely token")
+    if (counts > 1).any():
+        raise ValueError(f"ranks holds {distinct[counts > 1][0]} twice; pass the tokens of one context at a time")
+    return local_precision_recall(-places.astype(np.float64), labels, n_continuations)
+
+
 def precision_recall_frontier(
     precision: Float[np.ndarray, "points"], recall: Float[np.ndarray, "points"]
 ) -> LocalPrecisionRecall:

@@ -195,7 +195,14 @@ def precision_at_n_valid_of(places: ValidRanks) -> float:
 
 
 def _checked(scores, is_valid):
-    scores, is_valid = np.asarray(scores), np.asarray(is_valid, dtype=bool)
+    scores, is_valid = np.asarray(scores), np.asarray(is_valid)
+    if scores.dtype.kind not in "biuf":
+        raise ValueError(f"scores holds {scores.dtype}; give numbers: probabilities, log-probabilities or logits")
+    if is_valid.dtype != bool and not np.isin(is_valid, (0, 1)).all():
+        raise ValueError(
+            f"is_valid holds {is_valid.dtype} other than 0 and 1; give True or False for every token, not token ids"
+        )
+    is_valid = is_valid.astype(bool)
     if scores.ndim != 1 or scores.shape != is_valid.shape:
         raise ValueError(
             f"scores {scores.shape} and is_valid {is_valid.shape} must be vectors over one vocabulary"

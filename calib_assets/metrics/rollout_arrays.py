@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int, Shaped
 
-from calib_assets.metrics.canopy import canopy_summary, prompt_measures
+from calib_assets.metrics.canopy import ROUNDING, canopy_summary, prompt_measures
 from calib_assets.metrics.length_entropy import correlation_summary, prompt_correlations
 from calib_assets.stats import Bootstrap
 
@@ -73,6 +73,8 @@ def canopy_measures(
     (2.0, 5.5, 2)
     """
     table = _table(prompts, sequence_entropy=sequence_entropy, length=length)
+    _check_numbers("sequence_entropy", sequence_entropy, -ROUNDING, " and not negative")
+    _check_numbers("length", length, 1, " and at least 1, the EOS step")
     rate = pl.col("sequence_entropy") / pl.col("length")
     by_prompt = prompt_measures(table.with_columns(entropy_rate=rate, truncated=False), None)
     summary = canopy_summary(by_prompt, entropy_ranks=None, bootstrap=bootstrap)
@@ -145,6 +147,19 @@ def _table(prompts: Shaped[np.ndarray, "rollouts"] | None, **columns) -> pl.Data
     for name, values in arrays.items():
         if values.shape != (count,) or not count:
             raise ValueError(f"{name} has shape {values.shape}; give one entry for each of {count or 'some'} rollouts")
+        if name != "prompts":
+            _check_numbers(name, values)
     _, first, member = np.unique(arrays.pop("prompts"), return_index=True, return_inverse=True)
     place = first[member]
     return pl.DataFrame({"prompt_id": place.astype(str), **arrays})[np.argsort(place, kind="stable")]
+
+
+def _check_numbers(name: str, values, lowest: float = -np.inf, remedy: str = "") -> None:
+    """Refuse what is no number of a rollout, by the argument's name and the entry's place."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"{name} holds {values.dtype}; give a number for each rollout, without missing ones")
+    wrong = ~np.isfinite(values) | (values < lowest)
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise ValueError(f"{name}[{place}] is {values[place]}; it must be finite{remedy}")

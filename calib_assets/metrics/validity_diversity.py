@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..decoding import LogitRows, PrefixTrie, TruncationRule
+from ..decoding import RULES, LogitRows, PrefixTrie, TruncationRule
 from ..decoding.rules import check_temperature
 from ..decoding.sweep import evaluate
 
@@ -40,12 +40,14 @@ def validity_diversity(
 
     Args:
         trie: The valid set.
-        logits: One row of raw logits for each internal node, in the order of ``trie.internal``.
+        logits: One row of raw logits for each internal node, in the order of ``trie.internal``;
+            `calib_assets.decoding.logit_matrix` makes them of a mapping from contexts to logits.
         rule: The rule with its parameter.
         temperature: Positive.
 
     Raises:
         ValueError: If the temperature is not positive and finite, or the logits do not match the trie.
+        TypeError: If the trie is none, or the rule is a name or a class instead of a rule with its parameter.
 
     >>> from calib_assets.decoding import MinP
     >>> trie = PrefixTrie.from_sequences([[0], [1]])
@@ -53,6 +55,7 @@ def validity_diversity(
     >>> round(result.validity, 9), result.sequence_recall
     (0.8, 1.0)
     """
+    _check(trie, rule)
     values, _ = evaluate(trie, logits, np.array([check_temperature(temperature)]), [[rule]])
     log_validity = float(values.log_validity[0])
     return ValidityDiversity(
@@ -62,6 +65,16 @@ def validity_diversity(
         sequence_recall=_number(values.sequence_recall[0]),
         log_validity=log_validity,
     )
+
+
+def _check(trie, rule) -> None:
+    if not isinstance(trie, PrefixTrie):
+        raise TypeError(f"trie is a {type(trie).__name__}; build one with PrefixTrie.from_sequences(token_ids)")
+    if not isinstance(rule, TruncationRule):
+        raise TypeError(
+            f"rule is {rule!r}; give a rule with its parameter, such as TopP(0.9): the rules are "
+            f"{', '.join(sorted(cls.__name__ for cls in RULES.values()))}"
+        )
 
 
 def _number(value: float) -> float | None:

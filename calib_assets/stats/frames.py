@@ -13,14 +13,17 @@ def series(data, column: str) -> pl.Series:
 
     Raises:
         ValueError: If there is no such column.
+        TypeError: If the data is no table.
 
     >>> series({"x": np.array([1.0, np.nan])}, "x").to_list()
     [1.0, None]
     """
     if isinstance(data, pl.LazyFrame):
         raise ValueError("the data is a LazyFrame; collect() it first, a fit reads its rows many times")
-    if column not in list(data.keys() if isinstance(data, dict) else data.columns):
-        names = list(data.keys() if isinstance(data, dict) else data.columns)
+    if not (isinstance(data, dict) or hasattr(data, "columns")):
+        raise TypeError(f"the data is a {type(data).__name__}; give a polars or pandas DataFrame, or a dict of arrays")
+    names = list(data.keys() if isinstance(data, dict) else data.columns)
+    if column not in names:
         raise ValueError(f"the data has no column {column!r}; it has {names}")
     found = data[column]
     if not isinstance(found, pl.Series):

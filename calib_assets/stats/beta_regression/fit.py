@@ -24,6 +24,7 @@ from calib_assets.stats.beta_regression.prepare import Notes, Prepared, prepare
 from calib_assets.stats.beta_regression.search import NotConverged, Optimum, maximise_likelihood
 from calib_assets.stats.beta_regression.text import written
 from calib_assets.stats.design import level_codes
+from calib_assets.stats.formula import parse_formula
 from calib_assets.stats.frames import series
 from calib_assets.stats.panel import CLIP
 from calib_assets.stats.splines import BoundaryRule
@@ -181,6 +182,7 @@ def fit_beta_mixed(
         The fit; the same numbers for rows in any order (up to rounding).
 
     Raises:
+        TypeError: If the data is no table.
         ValueError: If a formula or column is unknown, the response is not a number in [0, 1] or never varies,
             no row is complete, or there are not more rows than parameters.
         NotConverged: If no maximum of the likelihood was found.
@@ -197,9 +199,23 @@ def fit_beta_mixed(
     # The products are small: several BLAS threads would only wait for each other.
     with _blas().limit(limits=1, user_api="blas"):
         notes = Notes()
+        _check_precision(data, mean, precision)
         prepared = prepare(data, mean, precision, random, reference, clip, boundary_rule, notes)
         optimum = maximise_likelihood(prepared.problem)
         return _finished((mean, precision), prepared, optimum, notes)
+
+
+def _check_precision(data, mean: str, precision: str) -> None:
+    """A mean of one's own beside the paper's precision, whose columns the data lack: say which argument is missing."""
+    if precision != PRECISION or mean == MEAN:
+        return
+    try:
+        for variable in parse_formula(precision).variables:
+            series(data, variable.column)
+    except ValueError as error:
+        raise ValueError(
+            f"precision is Paper B's, its default, but {error}; give your own, such as precision='1'"
+        ) from error
 
 
 @cache
