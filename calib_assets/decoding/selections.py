@@ -20,7 +20,16 @@ _NODES_PER_TASK = 8
 
 
 class LogitRows(Protocol):
-    """Logits of every branching context: a matrix, or a mapped file that reads like one."""
+    """Logits of every branching context: a matrix, or a mapped file that reads like one.
+
+    >>> from calib_assets.decoding import Unrestricted
+    >>> from calib_assets.metrics import validity_diversity
+    >>> class Alike:  # anything with a length and rows: here every token is as likely as any other
+    ...     def __len__(self): return 1
+    ...     def __getitem__(self, row): return np.zeros(4)
+    >>> round(validity_diversity(PrefixTrie.from_sequences([[0], [3]]), Alike(), Unrestricted(), 1.0).validity, 9)
+    0.5
+    """
 
     def __len__(self) -> int:
         """Number of rows: one for each internal node of the trie, in that order."""

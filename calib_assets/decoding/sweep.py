@@ -32,6 +32,14 @@ class SweepResult:
         steps: One row for each configuration and step 1 .. max_depth: ``alpha`` and ``beta`` of Theorem E.1.
             Their products over steps are Prec_seq and Rec_seq; a factor is null once an earlier one is 0 (its
             condition has probability 0) and in a trie with open nodes.
+
+    >>> trie = PrefixTrie.from_sequences([[0, 0], [1, 0]])
+    >>> grid = DecodingGrid(temperatures=(1.0,), rules={"top_k": (1,)})
+    >>> result = sweep(trie, np.log([[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]), grid)
+    >>> result.points.select("rule", "parameter", "sequence_recall").row(0)  # step 2 keeps token 1: no answer is left
+    ('top_k', 1.0, 0.0)
+    >>> result.steps.select("step", "alpha", "beta").rows()
+    [(1, 1.0, 0.5), (2, 0.0, 0.0)]
     """
 
     points: pl.DataFrame
@@ -147,6 +155,11 @@ def sequence_log_probabilities(
 
     Raises:
         ValueError: If a temperature is not positive and finite, or the logits do not match the trie.
+
+    >>> trie = PrefixTrie.from_sequences([[0, 1], [1, 0]])
+    >>> found = sequence_log_probabilities(trie, np.log([[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]), [1.0])
+    >>> np.exp(found).round(9).tolist()  # 0.6 * 0.7, 0.4 * 0.5
+    [[0.42, 0.2]]
     """
     check_logits(trie, logits)
     values = np.array([check_temperature(temperature) for temperature in temperatures])
@@ -161,6 +174,11 @@ def answer_log_probabilities(
     """Log-probability (nats) of every answer, summed over its sequences; -inf if none was found.
 
     Column ``i`` is answer ``i``. Arguments and errors as in :func:`sequence_log_probabilities`.
+
+    >>> trie = PrefixTrie.from_sequences([[0, 1], [1, 0]], answers=[0, 0])  # two ways to spell one answer
+    >>> found = answer_log_probabilities(trie, np.log([[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]), [1.0])
+    >>> np.exp(found).round(9).tolist()
+    [[0.62]]
     """
     by_sequence = sequence_log_probabilities(trie, logits, temperatures, threads=threads)
     result = np.full((by_sequence.shape[0], trie.n_answers), -np.inf)

@@ -12,7 +12,12 @@ LEVELS = ("nominal", "ordinal", "interval", "ratio")
 
 
 class BinaryAgreement(NamedTuple):
-    """Agreement of yes/no labels ``a`` with ``b``, the latter taken as the truth; None where undefined."""
+    """Agreement of yes/no labels ``a`` with ``b``, the latter taken as the truth; None where undefined.
+
+    >>> found = binary_agreement(np.array([True, True, False]), np.array([True, False, False]))
+    >>> found.n_valid_a, found.n_valid_b, found.precision, found.recall
+    (2, 1, 0.5, 1.0)
+    """
 
     n: int
     n_valid_a: int

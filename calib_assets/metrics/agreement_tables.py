@@ -93,6 +93,11 @@ def annotator_agreement(
 
     Raises:
         ValueError: If a column is missing or an annotator has two rows for an item.
+
+    >>> annotations = pl.DataFrame({"item": ["x", "x", "y", "y"], "annotator": ["p", "q", "p", "q"],
+    ...     "grammar": [100, 100, 0, 100], "semantic": [100, 100, 0, 0], "overall": [100, 100, 0, 0]})
+    >>> annotator_agreement(annotations).select("measure", "n_items", "alpha").rows()  # grammar: as by chance
+    [('overall', 2, 1.0), ('semantic', 2, 1.0), ('grammar', 2, 0.0), ('valid', 2, 1.0)]
     """
     scored = _with_validity(annotations, threshold)
     rows = []

@@ -54,6 +54,11 @@ def answers(samples: pl.DataFrame, part: Literal["text", "first_line"]) -> pl.Da
 
     Returns:
         With two columns more: ``outcome``, of :data:`OUTCOMES`, and ``answer`` (null unless answered).
+
+    >>> samples = pl.DataFrame({"setting": ["independent"] * 4, "conversation": [0] * 4, "turn": [1, 2, 3, 4],
+    ...     "status": ["ok", "ok", "refused", "ok"], "text": ["Blue\\nas the sea", "blue", "", "Red"]})
+    >>> answers(samples, "first_line").select("outcome", "answer").rows()
+    [('answered', 'Blue'), ('answered', 'blue'), ('refused', None), ('answered', 'Red')]
     """
     check_columns(samples, "samples", list(SAMPLES), "take the table of `answer_samples`")
     found = [_answer(status, text, part) for status, text in samples.select("status", "text").iter_rows()]
@@ -136,6 +141,12 @@ def answer_counts(parsed: pl.DataFrame, valid: Sequence[str] | None) -> pl.DataF
 
     Returns:
         setting, matching, answer, count, share (of all answers of the setting), listed.
+
+    >>> samples = pl.DataFrame({"setting": ["independent"] * 4, "conversation": [0] * 4, "turn": [1, 2, 3, 4],
+    ...     "status": ["ok", "ok", "refused", "ok"], "text": ["Blue\\nas the sea", "blue", "", "Red"]})
+    >>> counts = answer_counts(answers(samples, "first_line"), valid=["red", "green"])
+    >>> counts.filter(matching="lenient").select("answer", "count", "listed").rows()
+    [('Blue', 2, False), ('Red', 1, True)]
     """
     tables = []
     for setting, own in _by_setting(parsed):
@@ -155,7 +166,13 @@ def answer_counts(parsed: pl.DataFrame, valid: Sequence[str] | None) -> pl.DataF
 
 
 def answer_outcomes(parsed: pl.DataFrame) -> pl.DataFrame:
-    """How many samples came to what: setting, outcome (all of :data:`OUTCOMES`), count, share."""
+    """How many samples came to what: setting, outcome (all of :data:`OUTCOMES`), count, share.
+
+    >>> samples = pl.DataFrame({"setting": ["independent"] * 4, "conversation": [0] * 4, "turn": [1, 2, 3, 4],
+    ...     "status": ["ok", "ok", "refused", "ok"], "text": ["Blue\\nas the sea", "blue", "", "Red"]})
+    >>> answer_outcomes(answers(samples, "text")).filter(pl.col("count") > 0).select("outcome", "count", "share").rows()
+    [('answered', 3, 0.75), ('refused', 1, 0.25)]
+    """
     rows = []
     for setting, own in _by_setting(parsed):
         for outcome in OUTCOMES:
@@ -185,6 +202,13 @@ def answer_measures(parsed: pl.DataFrame, valid: Sequence[str] | None, bootstrap
 
     Returns:
         setting, matching, measure, est, se, ci_low, ci_high.
+
+    >>> samples = pl.DataFrame({"setting": ["independent"] * 4, "conversation": [0] * 4, "turn": [1, 2, 3, 4],
+    ...     "status": ["ok", "ok", "refused", "ok"], "text": ["Blue\\nas the sea", "blue", "", "Red"]})
+    >>> table = answer_measures(answers(samples, "first_line"), ["red", "green"], Bootstrap())
+    >>> found = dict(table.filter(matching="lenient").select("measure", "est").iter_rows())
+    >>> found["n_distinct"], round(found["top_share"], 3), found["coverage"]  # blue, blue, red; red of two listed
+    (2.0, 0.667, 0.5)
     """
     rows: list[tuple] = []
     for setting, own in _by_setting(parsed):

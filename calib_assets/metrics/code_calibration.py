@@ -92,6 +92,15 @@ def code_calibration(samples: pl.DataFrame) -> pl.DataFrame:
     Raises:
         ValueError: If a column is missing, a sample stands twice, a log-probability is positive or NaN, equal sequences
             differ in log-probability or verdict, or a log-probability comes with no tokens.
+
+    >>> samples = pl.DataFrame({"problem_id": ["a"] * 4, "sample": [0, 1, 2, 3], "sequence": ["s", "s", "t", "u"],
+    ...     "program": ["x=1", "x=1", "x=2", "x=3"], "passed": [True, True, False, True], "n_tokens": [2] * 4,
+    ...     "log_probability": np.log([0.5, 0.5, 0.3, 0.1]), "truncated": [False] * 4})
+    >>> found = code_calibration(samples).row(0, named=True)
+    >>> found["share_passed"], round(found["valid_mass_share"], 3)  # (0.5 + 0.1) / 0.9
+    (0.75, 0.667)
+    >>> round(found["order_auroc_samples"], 3), found["order_auroc_programs"]  # 2 of 3 pairs, 1 of 2
+    (0.667, 0.5)
     """
     check_columns(samples, "samples", SAMPLE_COLUMNS, "pass one row for each sampled program")
     check_unique(samples, "samples", ["problem_id", "sample"], "pass each sample once")
@@ -112,6 +121,12 @@ def ranked_sequences(samples: pl.DataFrame) -> pl.DataFrame:
     Returns:
         Columns of `RANKED_SCHEMA`; ``share`` of the probability of all that stand in the table for the problem, and
         ``n_drawn`` how often each was sampled.
+
+    >>> samples = pl.DataFrame({"problem_id": ["a"] * 4, "sample": [0, 1, 2, 3], "sequence": ["s", "s", "t", "u"],
+    ...     "program": ["x=1", "x=1", "x=2", "x=3"], "passed": [True, True, False, True], "n_tokens": [2] * 4,
+    ...     "log_probability": np.log([0.5, 0.5, 0.3, 0.1]), "truncated": [False] * 4})
+    >>> ranked_sequences(samples).select("rank", "passed", "n_drawn", pl.col("share").round(3)).rows()
+    [(1, True, 2, 0.556), (2, False, 1, 0.333), (3, True, 1, 0.111)]
     """
     check_columns(samples, "samples", SAMPLE_COLUMNS, "pass one row for each sampled program")
     parts = [pl.DataFrame(schema=RANKED_SCHEMA)]
@@ -134,6 +149,16 @@ def calibration_summary(problems: pl.DataFrame, bootstrap: Bootstrap = Bootstrap
 
     Returns:
         Columns of `SUMMARY_SCHEMA`.
+
+    >>> samples = pl.DataFrame({"problem_id": ["a"] * 4, "sample": [0, 1, 2, 3], "sequence": ["s", "s", "t", "u"],
+    ...     "program": ["x=1", "x=1", "x=2", "x=3"], "passed": [True, True, False, True], "n_tokens": [2] * 4,
+    ...     "log_probability": np.log([0.5, 0.5, 0.3, 0.1]), "truncated": [False] * 4})
+    >>> problems = code_calibration(pl.concat([samples, samples.with_columns(problem_id=pl.lit("b"), passed=False)]))
+    >>> summary = calibration_summary(problems)
+    >>> summary.filter(measure="share_passed").select("est", "n_problems").row(0)  # (0.75 + 0) / 2
+    (0.375, 2)
+    >>> summary.filter(measure="order_auroc_programs").select("est", "n_problems", "n_undefined").row(0)
+    (0.5, 1, 1)
     """
     check_columns(problems, "problems", ("problem_id", *MEASURES), "pass the table of code_calibration")
     rows = []
@@ -151,6 +176,13 @@ def calibration_differences(
 
     Returns:
         Columns of `SUMMARY_SCHEMA`; ``n_undefined`` counts the problems of either in which one has none.
+
+    >>> samples = pl.DataFrame({"problem_id": ["a"] * 4, "sample": [0, 1, 2, 3], "sequence": ["s", "s", "t", "u"],
+    ...     "program": ["x=1", "x=1", "x=2", "x=3"], "passed": [True, True, False, True], "n_tokens": [2] * 4,
+    ...     "log_probability": np.log([0.5, 0.5, 0.3, 0.1]), "truncated": [False] * 4})
+    >>> own, reference = code_calibration(samples), code_calibration(samples.with_columns(passed=False))
+    >>> calibration_differences(own, reference).filter(measure="share_passed").select("est", "n_problems").row(0)
+    (0.75, 1)
     """
     rows = []
     both = own.join(reference, on="problem_id", how="full", coalesce=True, suffix="_of_reference")

@@ -50,6 +50,13 @@ def conditional_calibration(trie, logits, text_of: TextOf | None = None) -> pl.D
 
     Raises:
         ValueError: If the rows do not match the trie, or a row breaks what `ranks` and `shape` ask.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> table = conditional_calibration(trie, logits)
+    >>> table.select("last_valid_rank", "order_auroc", "is_order_calibrated", pl.col("valid_mass").round(9)).row(0)
+    (3, 0.5, False, 0.7)
     """
     check_rows(trie, logits)
     counts_known = ~_has_open_below(trie)

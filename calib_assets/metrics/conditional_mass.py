@@ -48,6 +48,12 @@ def conditional_ranks(
 
     Raises:
         ValueError: If the rows do not match the trie, a node has no conditional, or ``top`` < 0.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> conditional_ranks(trie, logits).select("rank", "token", pl.col("probability").round(9), "is_valid").rows()
+    [(1, 0, 0.5, True), (2, 2, 0.3, False), (3, 1, 0.2, True)]
     """
     check_rows(trie, logits)
     if top < 0:
@@ -139,6 +145,13 @@ def mass_by_temperature(
     Raises:
         ValueError: If the rows do not match the trie, a node has no conditional, or a temperature is not
             positive and finite.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> table = mass_by_temperature(trie, logits, [1.0], frequent_share=0.7)  # token 0 holds 0.5 of 0.7
+    >>> table.select("group", pl.col("mass").round(9)).rows()
+    [('valid, frequent', 0.5), ('valid, rare', 0.2), ('invalid', 0.3)]
     """
     check_rows(trie, logits)
     for temperature in temperatures:

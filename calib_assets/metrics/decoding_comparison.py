@@ -86,6 +86,14 @@ def decoding_points(
     Raises:
         ValueError: If a column is missing, a judge gives an item two labels, an embedding is missing or
             zero, or ``tokenize`` is unknown.
+
+    >>> samples = pl.DataFrame({"seed": [0] * 4, "strategy": ["top_p"] * 4, "parameter": [0.9] * 4,
+    ...     "temperature": [0.5, 0.5, 1.0, 1.0], "item": list("uvwx"), "text": ["a b", "a c", "d e", "f g"]})
+    >>> labels = pl.DataFrame({"judge": ["j"] * 4, "item": list("uvwx"), "is_valid": [True, True, True, False]})
+    >>> vectors = {"u": [1.0, 0.0], "v": [1.0, 0.0], "w": [1.0, 0.0], "x": [0.0, 1.0]}
+    >>> points = decoding_points(samples, labels, vectors).filter(over="all")
+    >>> points.select("temperature", "validity", "embedding_diversity").rows()  # alike; at right angles
+    [(0.5, 1.0, 0.0), (1.0, 0.5, 1.0)]
     """
     wanted = ("seed", *SETTING, "item", "text")
     check_columns(samples, "samples", wanted, "pass the decoding_samples table")
@@ -133,6 +141,14 @@ def best_decoding(points: pl.DataFrame, floor: float = 0.8) -> pl.DataFrame:
 
     Raises:
         ValueError: If a column is missing or the floor lies outside [0, 1].
+
+    >>> samples = pl.DataFrame({"seed": [0] * 4, "strategy": ["top_p"] * 4, "parameter": [0.9] * 4,
+    ...     "temperature": [0.5, 0.5, 1.0, 1.0], "item": list("uvwx"), "text": ["a b", "a c", "d e", "f g"]})
+    >>> labels = pl.DataFrame({"judge": ["j"] * 4, "item": list("uvwx"), "is_valid": [True, True, True, False]})
+    >>> vectors = {"u": [1.0, 0.0], "v": [1.0, 0.0], "w": [1.0, 0.0], "x": [0.0, 1.0]}
+    >>> best = best_decoding(decoding_points(samples, labels, vectors), floor=0.4).filter(over="all")
+    >>> best.select("measure", "value", "validity", "temperature").rows()[0]
+    ('embedding_diversity', 1.0, 0.5, 1.0)
     """
     check_columns(points, "points", POINT_SCHEMA, "pass the decoding_points table")
     if not 0 <= floor <= 1:

@@ -117,6 +117,12 @@ def depth_summaries(summaries: pl.DataFrame, bootstrap: Bootstrap = Bootstrap())
 
     Raises:
         ValueError: If a column is missing or ``p0`` differs between rows.
+
+    >>> summaries = pl.DataFrame({"judge": ["j"] * 3, "weighting": ["token"] * 3, "seed": [0, 0, 1], "node": [0, 1, 0],
+    ...     "depth": [1] * 3, "n_candidates": [5] * 3, "n_unlabelled": [0] * 3, "n_valid": [2, 2, 0],
+    ...     "auc": [1.0, 0.5, None], "recall_at_precision": [0.8, 0.4, None], "p0": [0.8] * 3})
+    >>> depth_summaries(summaries).select("n_nodes", "n_without_valid", "auc", "n_seeds").row(0)  # (1 + 0.5) / 2
+    (2, 1, 0.75, 1)
     """
     rows = summary_rows(summaries, _GROUP, bootstrap)
     return pl.DataFrame(rows, schema=DEPTH_SCHEMA, orient="row").sort(_GROUP)

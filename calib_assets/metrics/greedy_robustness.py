@@ -90,6 +90,16 @@ def robustness_frontiers(
 
     Raises:
         ValueError: As `token_validity` and `depth_frontiers`.
+
+    >>> tree = pl.DataFrame({"seed": [0] * 3, "node": [0, 1, 2], "parent": [-1, 0, 0], "depth": [0, 1, 1],
+    ...     "rank": [0, 1, 2], "token": [-1, 7, 8], "text": ["", "a", "b"], "log_probability": [0.0, -1.0, -2.0],
+    ...     "is_leaf": [False, True, True]})
+    >>> robustness = pl.DataFrame({"judge": ["j"] * 2, "seed": [0] * 2, "node": [1, 2], "n_greedy_valid": [0, 1],
+    ...     "n_sampled": [2] * 2, "n_sampled_judged": [2] * 2, "n_sampled_valid": [1, 1],
+    ...     "greedy_valid": [False, True], "sampled_valid": [True, True]})
+    >>> table = robustness_frontiers(tree, robustness, grid=[1.0]).filter(weighting="token")
+    >>> table.select("continuation", "recall", "mean").rows()  # greedy: the first of two is invalid
+    [('greedy', 1.0, 0.5), ('sampled', 1.0, 1.0)]
     """
     return _both(
         tree, robustness, lambda validity: depth_frontiers(node_curves(validity), grid=grid, bootstrap=bootstrap)
@@ -112,6 +122,16 @@ def robustness_summaries(
 
     Raises:
         ValueError: As `token_validity` and `node_summaries`.
+
+    >>> tree = pl.DataFrame({"seed": [0] * 3, "node": [0, 1, 2], "parent": [-1, 0, 0], "depth": [0, 1, 1],
+    ...     "rank": [0, 1, 2], "token": [-1, 7, 8], "text": ["", "a", "b"], "log_probability": [0.0, -1.0, -2.0],
+    ...     "is_leaf": [False, True, True]})
+    >>> robustness = pl.DataFrame({"judge": ["j"] * 2, "seed": [0] * 2, "node": [1, 2], "n_greedy_valid": [0, 1],
+    ...     "n_sampled": [2] * 2, "n_sampled_judged": [2] * 2, "n_sampled_valid": [1, 1],
+    ...     "greedy_valid": [False, True], "sampled_valid": [True, True]})
+    >>> table = robustness_summaries(tree, robustness).filter(weighting="token")
+    >>> table.select("continuation", "auc", "recall_at_precision").rows()
+    [('greedy', 0.5, 0.0), ('sampled', 1.0, 1.0)]
     """
     return _both(tree, robustness, lambda validity: depth_summaries(node_summaries(validity, p0), bootstrap))
 

@@ -49,6 +49,12 @@ def recall_ceiling(trie, logits, precisions: Sequence[float]) -> Float[np.ndarra
 
     Raises:
         ValueError: If the trie has open nodes, the rows do not match, or a precision is out of range.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> recall_ceiling(trie, logits, [1.0, 0.6]).round(6).tolist()  # one token kept: half; three kept: all, at 2/3
+    [0.5, 1.0]
     """
     wanted = np.asarray(precisions, dtype=float)
     if not ((wanted > 0) & (wanted <= 1)).all():
@@ -82,6 +88,13 @@ def step_hardness(
 
     Raises:
         ValueError: If the trie has open nodes, the rows do not match, or an η is not positive.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> rho = step_hardness(trie, logits, etas=[0.1, 0.5])  # precisions above 0.90 and 0.61
+    >>> np.exp(-rho).round(6).tolist()  # the recall that is left
+    [[0.5, 1.0]]
     """
     etas = np.asarray(etas, dtype=float)
     if not (etas > 0).all():

@@ -25,6 +25,12 @@ def leaked_mass(trie, logits, temperatures: Sequence[float]) -> pl.DataFrame:
 
     Raises:
         ValueError: If the rows do not match the trie.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> leaked_mass(trie, logits, [1.0]).select(pl.all().round(9)).row(0)
+    (1.0, 0.7, 0.0, 0.3)
     """
     check_rows(trie, logits)
     scale = 1 / np.asarray(temperatures, dtype=np.float64)[:, None]

@@ -31,6 +31,11 @@ class LogitFit:
         r2: 1 − SSE / Σ(y − ȳ)²; 1 for a constant curve that is matched exactly.
         head_r2, tail_r2: The same within k <= c and within k > c.
         n: Number of ranks.
+
+    >>> ranks = np.arange(1, 41)
+    >>> fit = fit_piecewise_logits(np.where(ranks <= 5, 10.0 - ranks, 8 - 2 * np.log(ranks)))
+    >>> fit.c, round(fit.geometric_rate, 3), round(fit.zipf_exponent, 3)
+    (5, 1.0, 2.0)
     """
 
     m: float

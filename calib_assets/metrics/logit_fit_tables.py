@@ -53,6 +53,13 @@ def logit_fits(
 
     Raises:
         ValueError: If the rows do not match the trie, a node has no conditional, or a row cannot be fitted.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> rank = np.arange(1, 41)
+    >>> row = np.where(rank <= 5, 10.0 - rank, 8 - 2 * np.log(rank))  # a line, then a logarithm
+    >>> fits, curves = logit_fits(PrefixTrie.from_sequences([[0], [1]]), [row], n_points=3)
+    >>> fits.select("c", pl.col("m", "B").round(3)).row(0), curves["rank"].to_list()
+    ((5, -1.0, -2.0), [1, 5, 6, 40])
     """
     check_rows(trie, logits)
     fits, curves = [], [pl.DataFrame(schema=CURVE_SCHEMA)]

@@ -49,6 +49,14 @@ def model_scaling(
     Raises:
         ValueError: If a column is missing, ``p0`` differs between rows, or a model is not in the catalogue
             or twice in it.
+
+    >>> summaries = pl.DataFrame({"judge": ["j"] * 3, "weighting": ["token"] * 3, "seed": [0, 0, 1], "node": [0, 1, 0],
+    ...     "depth": [1] * 3, "n_candidates": [5] * 3, "n_unlabelled": [0] * 3, "n_valid": [2, 2, 0],
+    ...     "auc": [1.0, 0.5, None], "recall_at_precision": [0.8, 0.4, None], "p0": [0.8] * 3})
+    >>> summaries = summaries.with_columns(model=pl.lit("m"), sweep=pl.lit("s"))
+    >>> models = pl.DataFrame({"name": ["m"], "family": ["f"], "size": [0.1], "variant": ["instruct"]})
+    >>> model_scaling(summaries, models).select("stage", "depth", "auc", "n_nodes").rows()  # depth 0: all of them
+    [('post-trained', 0, 0.75, 2), ('post-trained', 1, 0.75, 2)]
     """
     check_columns(summaries, "summaries", _GROUP, "pass node_summaries tables with their model and sweep")
     check_columns(models, "models", ("name", "family", "size", "variant"), "pass the catalogue of models")

@@ -31,6 +31,11 @@ def validity_diversity_frontier(points: pl.DataFrame) -> pl.DataFrame:
 
     Raises:
         ValueError: If a column is missing.
+
+    >>> points = pl.DataFrame({"rule": ["top_p", "top_p", "top_p", "oracle_cutoff"], "parameter": [0.9, 0.5, 0.8, None],
+    ...     "temperature": [1.0] * 4, "validity": [0.8, 1.0, 0.7, 0.9], "diversity": [0.6, 0.4, 0.5, 0.9]})
+    >>> validity_diversity_frontier(points).select("rule", "validity", "diversity").rows()  # (0.7, 0.5) is dominated
+    [('oracle_cutoff', 0.9, 0.9), ('top_p', 0.8, 0.6), ('top_p', 1.0, 0.4)]
     """
     _check_columns(points)
     best_above = pl.col("diversity").cum_max().shift(1).over("rule", order_by="place")
@@ -67,6 +72,14 @@ def best_diversity(points: pl.DataFrame, floors: Sequence[float]) -> pl.DataFram
 
     Raises:
         ValueError: If a column is missing or a floor lies outside [0, 1].
+
+    >>> points = pl.DataFrame({"rule": ["top_p", "top_p", "top_p", "oracle_cutoff"], "parameter": [0.9, 0.5, 0.8, None],
+    ...     "temperature": [1.0] * 4, "validity": [0.8, 1.0, 0.7, 0.9], "diversity": [0.6, 0.4, 0.5, 0.9]})
+    >>> best = best_diversity(points, [0.8, 0.95]).select("rule", "floor", "diversity", "parameter")
+    >>> best.filter(rule="top_p").rows()
+    [('top_p', 0.8, 0.6, 0.9), ('top_p', 0.95, 0.4, 0.5)]
+    >>> best.filter(rule="oracle_cutoff").rows()
+    [('oracle_cutoff', 0.8, 0.9, None), ('oracle_cutoff', 0.95, None, None)]
     """
     _check_columns(points)
     wanted = pl.DataFrame({"floor": _checked_floors(floors)}, schema={"floor": pl.Float64})
@@ -107,6 +120,12 @@ def calibration_gap(points: pl.DataFrame, floors: Sequence[float]) -> pl.DataFra
 
     Raises:
         ValueError: If a column is missing, a floor lies outside [0, 1], or the cutoff oracle is absent.
+
+    >>> points = pl.DataFrame({"rule": ["top_p", "top_p", "top_p", "oracle_cutoff"], "parameter": [0.9, 0.5, 0.8, None],
+    ...     "temperature": [1.0] * 4, "validity": [0.8, 1.0, 0.7, 0.9], "diversity": [0.6, 0.4, 0.5, 0.9]})
+    >>> gap = calibration_gap(points, [0.8]).row(0, named=True)
+    >>> gap["best_rule"], round(gap["order_gap"], 9), round(gap["shape_gap"], 9)  # 1 - 0.9, 0.9 - 0.6
+    ('top_p', 0.1, 0.3)
     """
     best = best_diversity(points, floors)
     if CUTOFF_ORACLE not in best["rule"]:

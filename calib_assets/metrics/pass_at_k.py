@@ -62,6 +62,11 @@ def pass_rates(counts: pl.DataFrame, ks: Sequence[int]) -> pl.DataFrame:
 
     Returns:
         Columns of `PASS_SCHEMA`; null where k exceeds the problem's samples.
+
+    >>> counts = pl.DataFrame({"problem_id": ["a", "b"], "n_tested": [4, 2], "n_passed": [1, 1]})
+    >>> rates = pass_rates(counts, [1, 3])  # 3 of the 4 triples of a hold the passing sample; b has no triples
+    >>> rates.with_columns(pl.col("pass_at_k").round(9)).rows()
+    [('a', 1, 0.25), ('a', 3, 0.75), ('b', 1, 0.5), ('b', 3, None)]
     """
     check_columns(counts, "counts", ("problem_id", "n_tested", "n_passed"), "pass one row for each problem")
     check_unique(counts, "counts", ["problem_id"], "pass one row for each problem")
@@ -81,6 +86,10 @@ def pass_summary(rates: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()) -> pl.
 
     Returns:
         Columns of `SUMMARY_SCHEMA`; ``est`` is null where no problem has k samples.
+
+    >>> counts = pl.DataFrame({"problem_id": ["a", "b"], "n_tested": [4, 2], "n_passed": [1, 1]})
+    >>> pass_summary(pass_rates(counts, [1, 3])).select("k", pl.col("est").round(9), "n_problems", "n_undefined").rows()
+    [(1, 0.375, 2, 0), (3, 0.75, 1, 1)]
     """
     rows = []
     for k in rates["k"].unique(maintain_order=True):

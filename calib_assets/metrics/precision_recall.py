@@ -13,7 +13,13 @@ from calib_assets.metrics.ranks import _checked
 
 
 class LocalPrecisionRecall(NamedTuple):
-    """Points of a precision–recall curve; element i of both arrays is the same point."""
+    """Points of a precision–recall curve; element i of both arrays is the same point.
+
+    >>> curve = local_precision_recall(np.array([0.5, 0.3, 0.2]), np.array([True, False, True]))
+    >>> precision, recall = curve  # a pair: the functions of this module take it as f(*curve)
+    >>> precision.round(2).tolist(), recall.tolist()
+    ([1.0, 0.5, 0.67], [0.5, 0.5, 1.0])
+    """
 
     precision: Float[np.ndarray, "points"]
     recall: Float[np.ndarray, "points"]

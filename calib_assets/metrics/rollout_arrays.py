@@ -30,6 +30,12 @@ class CanopyMeasures:
         n_prompts: Number of prompts.
         n_rollouts: Number of rollouts.
         summary: The same with standard errors and intervals, one row per measure.
+
+    >>> found = canopy_measures([2.0, 6.0], [4, 4])
+    >>> found.canopy_entropy, found.mean_entropy_rate, bool(found.gen_ppl == np.exp(4 / 4))
+    (4.0, 1.0, True)
+    >>> found.summary.filter(measure="mean_length").select("est", "ci_low").row(0)  # one prompt: no interval
+    (4.0, None)
     """
 
     canopy_entropy: float
@@ -94,6 +100,10 @@ class LengthEntropyCorrelation:
         covariance: Weighted by n − 1, nats.
         summary: The same with standard errors and intervals, and how many prompts enter and are left out.
         prompts: The numbers of each prompt, with the reason where there are none.
+
+    >>> found = length_entropy_correlation([1, 2, 1, 2], [0.1, 0.2, 0.5, 0.5], ["a", "a", "b", "b"])
+    >>> found.prompts.select("n_rollouts", "kendall", "reason").rows()
+    [(2, 1.0, None), (2, None, 'no variation in entropy rate')]
     """
 
     pearson: float | None

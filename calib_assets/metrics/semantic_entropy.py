@@ -44,6 +44,10 @@ class SemanticEntropy:
         low: The entropy if every missing pair were similar.
         high: The entropy if none were.
         normalised: ``value`` / ln n, in [0, 1]; None with it.
+
+    >>> found = relaxed_semantic_entropy(4, similar=[(0, 1), (1, 2)], missing=[])  # three texts say one thing
+    >>> found.n_clusters, round(found.value, 4) == round(-(0.75 * log(0.75) + 0.25 * log(0.25)), 4)
+    (2, True)
     """
 
     n_clusters: int | None
@@ -160,6 +164,11 @@ def semantic_entropy_summary(
 
     Raises:
         ValueError: If a column is missing.
+
+    >>> table = pl.DataFrame({"semantic_entropy": [0.0, 0.5, None], "normalised": [0.0, 0.4, None],
+    ...                       "n_clusters": [1, 2, None]})
+    >>> semantic_entropy_summary(table).select("measure", "est", "n_left_out").rows()
+    [('semantic_entropy', 0.25, 1), ('semantic_entropy_normalised', 0.2, 1), ('n_clusters', 1.5, 1)]
     """
     table = prompt_semantic_entropy
     check_columns(table, "prompt_semantic_entropy", MEASURES.values(), "pass the table of semantic_entropy_table")

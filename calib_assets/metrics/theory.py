@@ -68,6 +68,15 @@ def theory_e3(
 
     Raises:
         ValueError: As `step_hardness` and `recall_bound`.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> logits = np.log([[0.5, 0.2, 0.3]])  # the valid tokens 0 and 1 stand at ranks 1 and 3
+    >>> points = pl.DataFrame({"rule": ["top_k"] * 2, "sequence_precision": [1.0, 2 / 3],
+    ...                        "sequence_recall": [0.5, 1.0]})
+    >>> table = theory_e3(trie, logits, points, deltas=[0.0, 0.4], etas=[0.1])
+    >>> table.select("delta", "hard_steps", pl.col("bound", "recall_ceiling").round(6), "measured_best_recall").rows()
+    [(0.0, 1, 0.5, 0.5, 0.5), (0.4, 1, 1.0, 1.0, 1.0)]
     """
     rank_rules = [name for name, rule in RULES.items() if rule.is_rank_rule]
     measured = points.filter(pl.col("rule").is_in(rank_rules))
@@ -102,6 +111,14 @@ def theory_f4(trie, points: pl.DataFrame, vocab: int) -> pl.DataFrame:
 
     Raises:
         ValueError: If the trie has open nodes, or ``points`` holds no unrestricted rule.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])  # p = 1/2, 1/4 and a tail: geometric, where the bound is met
+    >>> points = pl.DataFrame({"rule": ["unrestricted"], "temperature": [1.0], "validity": [0.75],
+    ...                        "log_validity": [np.log(0.75)], "diversity": [0.944941]})
+    >>> theory_f4(trie, points, vocab=50).select("epsilon", "bound_f4", "assumption_holds").with_columns(
+    ...     pl.col("epsilon", "bound_f4").round(6)).row(0)
+    (0.25, 0.944941, True)
     """
     branching, is_invariant = step_branching(trie)
     m = int(np.count_nonzero(branching >= 2))
@@ -135,6 +152,11 @@ def step_branching(trie) -> tuple[np.ndarray, bool]:
 
     Raises:
         ValueError: If the trie has open nodes, whose branching is unknown.
+
+    >>> from calib_assets.decoding import PrefixTrie
+    >>> smallest, holds = step_branching(PrefixTrie.from_sequences([[0, 1], [0, 2], [1, 0]]))
+    >>> smallest.tolist(), holds  # after token 0 two tokens are valid, after 1 only one
+    ([2, 1], False)
     """
     if trie.is_open.any():
         raise ValueError(

@@ -22,6 +22,12 @@ class ValidityDiversity:
         sequence_recall: Rec_seq, the share of V whose every token is retained; None if the trie has open
             nodes.
         log_validity: ln Val, -inf where no valid sequence can be sampled.
+
+    >>> from calib_assets.decoding import TopK
+    >>> trie = PrefixTrie.from_sequences([[0], [1]])
+    >>> found = validity_diversity(trie, np.log([[0.4, 0.2, 0.4]]), TopK(2), temperature=1.0)  # keeps tokens 0 and 2
+    >>> round(found.validity, 9), found.diversity, found.sequence_precision, found.sequence_recall
+    (0.5, 0.5, 0.5, 0.5)
     """
 
     validity: float

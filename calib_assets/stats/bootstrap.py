@@ -45,6 +45,9 @@ class Estimate:
     Floats for a scalar statistic, arrays ``[columns]`` for a vector. ``se``, ``ci_low`` and ``ci_high`` are
     None where a single cluster leaves nothing to resample: an interval of width 0 would claim certainty.
     A column of which fewer than two draws are defined has NaN there (None for a scalar).
+
+    >>> cluster_bootstrap(np.array([1.0, 3.0]), np.array(["a", "a"]))  # one cluster: no interval
+    Estimate(est=2.0, se=None, ci_low=None, ci_high=None, n_clusters=1, n_undefined=0)
     """
 
     est: float | Float[np.ndarray, "columns"]

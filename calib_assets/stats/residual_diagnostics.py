@@ -57,6 +57,14 @@ class ResidualDiagnostics:
         tests: kind, test ("uniformity", "dispersion", "outliers"), statistic, p, n, n_simulations, detail (in words).
             The closed form has no simulations, and no dispersion and outlier test: null, with the reason.
         residuals: kind, row (of the data), fitted (the population mean), residual.
+
+    >>> from calib_assets.stats import fit_beta_mixed
+    >>> y = np.random.default_rng(1).beta(2.0, 6.0, 100)
+    >>> found = residual_diagnostics(fit_beta_mixed({"y": y}, "y ~ 1", "1"), kinds=["closed_form"])
+    >>> found.tests.columns
+    ['kind', 'test', 'statistic', 'p', 'n', 'n_simulations', 'detail']
+    >>> found.residuals["row"].to_list() == list(range(100))
+    True
     """
 
     tests: pl.DataFrame
@@ -94,6 +102,15 @@ def residual_diagnostics(
 
     Raises:
         ValueError: If a kind is unknown or there are fewer than 2 simulations.
+
+    >>> from calib_assets.stats import fit_beta_mixed
+    >>> rng = np.random.default_rng(1)
+    >>> one, two = rng.beta(2.0, 6.0, 400), np.where(rng.random(400) < 0.5, rng.beta(9, 81, 400), rng.beta(81, 9, 400))
+    >>> for y in (one, two):  # drawn from the model; from two humps, which a beta distribution does not have
+    ...     tests = residual_diagnostics(fit_beta_mixed({"y": y}, "y ~ 1", "1"), n_simulations=50).tests
+    ...     print(tests.filter(kind="closed_form", test="uniformity").select(pl.col("p") > 0.05).item())
+    True
+    False
     """
     kinds = list(kinds)
     if unknown := [kind for kind in kinds if kind not in KINDS]:

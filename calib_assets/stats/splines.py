@@ -25,6 +25,14 @@ class NaturalSpline:
         interior: Interior knots, ascending.
         boundary: Boundary knots; beyond them every function is a straight line.
         reflections: The two Householder vectors of the rotation.
+
+    >>> x = np.arange(9.0)
+    >>> spline = fit_natural_spline(x, 3)
+    >>> spline.df, spline.boundary, bool(np.allclose(spline.evaluate(x), natural_spline(x, 3)))
+    (3, (0.0, 8.0), True)
+    >>> beyond = spline.evaluate([8.0, 9.0, 10.0])  # straight lines
+    >>> bool(np.allclose(np.diff(beyond, n=2, axis=0), 0))
+    True
     """
 
     interior: Float[np.ndarray, "knots"]

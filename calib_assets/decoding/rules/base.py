@@ -38,6 +38,12 @@ class Selection:
         size: Number of retained tokens.
         log_mass: Log-probability (nats) of the retained set under the tempered conditional, -inf if empty.
         keeps: Whether each tracked token is retained.
+
+    >>> from calib_assets.decoding import TopK
+    >>> view = Tempered(Conditional(np.log([0.2, 0.5, 0.3]), np.array([0, 1])), np.array([1.0]))  # tracks tokens 0, 1
+    >>> found = TopK.select(view, [TopK(1), TopK(2)])
+    >>> found.size.tolist(), np.exp(found.log_mass).round(9).tolist(), found.keeps.tolist()
+    ([[1, 2]], [[0.5, 0.8]], [[[False, True], [False, True]]])
     """
 
     size: Int[np.ndarray, "temperatures parameters"]
@@ -50,6 +56,12 @@ def check_temperature(temperature: float) -> float:
 
     Raises:
         ValueError: Unless it is positive and finite.
+
+    >>> check_temperature(1)
+    1.0
+    >>> check_temperature(0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: temperature 0 is not in (0, inf): temperature 0 is greedy, not a distribution; use TopK(1) ...
     """
     if not (isinstance(temperature, int | float | np.number) and 0 < temperature < math.inf):
         raise ValueError(
@@ -63,6 +75,12 @@ class TruncationRule(ABC):
     """Which tokens stay before renormalisation. Temperature first, then the cutoff, then renormalise.
 
     Subclasses are frozen dataclasses whose instances are one setting of the rule.
+
+    >>> from calib_assets.decoding import RULES, TopK
+    >>> TopK(2).retained(np.log([0.2, 0.5, 0.3]), temperature=1.0).tolist()
+    [False, True, True]
+    >>> TopK.name, TopK.parameter, RULES["top_k"] is TopK, TopK.uses_valid_set
+    ('top_k', 'k', True, False)
     """
 
     name: ClassVar[str]

@@ -44,6 +44,14 @@ class RandomIntercept:
         sd: Standard deviation; 0 where the maximum lies at the boundary.
         log_sd_se: Standard error of ln(sd); None at the boundary.
         modes: Conditional mode of each level, given the data.
+
+    >>> rng = np.random.default_rng(0)
+    >>> mean = np.repeat([0.2, 0.4, 0.6], 40)  # three groups, far apart
+    >>> data = {"y": rng.beta(20 * mean, 20 * (1 - mean)), "g": np.repeat(list("abc"), 40)}
+    >>> fit = fit_beta_mixed(data, "y ~ (1 | g)", "1")
+    >>> group = fit.groups["g"]
+    >>> group.levels, bool(np.all(np.diff(group.modes) > 0)), bool(group.sd > 0.3)
+    (('a', 'b', 'c'), True, True)
     """
 
     levels: tuple[str, ...]
@@ -78,6 +86,14 @@ class BetaFit:
             unit diagonal).
         notes: kind, text; no rows if there is nothing to say.
         predictions: row, mu, mu_population, phi of the fitted rows.
+
+    >>> data = {"y": np.random.default_rng(0).beta(2.0, 6.0, 200), "x": np.tile([0.0, 1.0], 100)}
+    >>> fit = fit_beta_mixed(data, "y ~ x", "1")
+    >>> fit.coefficients.select("part", "term").rows()
+    [('mean', '(Intercept)'), ('mean', 'x'), ('precision', '(Intercept)')]
+    >>> at_one = expit(fit.estimates[0] + fit.estimates[1])  # no random intercepts: the logistic of the line
+    >>> bool(np.isclose(fit.predict({"x": [1.0]})["mu"].item(), at_one))
+    True
     """
 
     formulas: tuple[str, str]

@@ -44,7 +44,16 @@ TRY = (
 
 
 class NotConverged(RuntimeError):
-    """A fit that found no maximum of the likelihood; the message says what to try."""
+    """A fit that found no maximum of the likelihood; the message says what to try.
+
+    >>> from calib_assets.stats import fit_beta_mixed
+    >>> y = [0.3, 0.3, 0.3, *np.random.default_rng(5).beta(2, 5, 30)]  # cell b can be fitted exactly
+    >>> try:
+    ...     fit_beta_mixed({"y": y, "cell": ["b"] * 3 + ["a"] * 30}, "y ~ cell", "cell")
+    ... except NotConverged as error:
+    ...     print(str(error)[:42])
+    no maximum of the likelihood was found (se
+    """
 
 
 @dataclass(frozen=True)
