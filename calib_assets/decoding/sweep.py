@@ -67,6 +67,9 @@ def sweep(
         threads: Worker threads; by default one for each available processor.
         progress: Called as ``progress(done_nodes, total_nodes)`` while contexts are evaluated.
 
+    Returns:
+        A row for each configuration, and one for each of its steps; see :class:`SweepResult`.
+
     Raises:
         ValueError: If the logits do not match the trie, or hold NaN or +inf.
 
@@ -150,8 +153,15 @@ def sequence_log_probabilities(
 ) -> Float[np.ndarray, "temperatures sequences"]:
     """Log-probability (nats) of every valid sequence under temperature alone (Paper A, Figures 5 and 10).
 
-    Column ``i`` is the sequence that ends at node ``trie.leaves[i]``; it spells answer
-    ``trie.answer[trie.leaves[i]]``.
+    Args:
+        trie: The valid set.
+        logits: As :func:`sweep`.
+        temperatures: Positive.
+        threads: As :func:`sweep`.
+
+    Returns:
+        Column ``i`` is the sequence that ends at node ``trie.leaves[i]``; it spells answer
+        ``trie.answer[trie.leaves[i]]``.
 
     Raises:
         ValueError: If a temperature is not positive and finite, or the logits do not match the trie.
@@ -173,7 +183,17 @@ def answer_log_probabilities(
 ) -> Float[np.ndarray, "temperatures answers"]:
     """Log-probability (nats) of every answer, summed over its sequences; -inf if none was found.
 
-    Column ``i`` is answer ``i``. Arguments and errors as in :func:`sequence_log_probabilities`.
+    Args:
+        trie: The valid set.
+        logits: As :func:`sweep`.
+        temperatures: Positive.
+        threads: As :func:`sweep`.
+
+    Returns:
+        Column ``i`` is answer ``i``.
+
+    Raises:
+        ValueError: As :func:`sequence_log_probabilities`.
 
     >>> trie = PrefixTrie.from_sequences([[0, 1], [1, 0]], answers=[0, 0])  # two ways to spell one answer
     >>> found = answer_log_probabilities(trie, np.log([[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]), [1.0])

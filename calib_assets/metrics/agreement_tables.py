@@ -18,6 +18,7 @@ from calib_assets.metrics.agreement import (
 from calib_assets.stats import Bootstrap, from_draws, resampled_sums
 
 MAJORITY = "annotators (majority)"
+"""Name of the judge that stands for the annotators' majority."""
 COEFFICIENTS = ("accuracy", "precision", "recall", "f1", "kappa")
 PAIR_SCHEMA = {
     "judge_a": pl.String,

@@ -166,7 +166,13 @@ def answer_counts(parsed: pl.DataFrame, valid: Sequence[str] | None) -> pl.DataF
 
 
 def answer_outcomes(parsed: pl.DataFrame) -> pl.DataFrame:
-    """How many samples came to what: setting, outcome (all of :data:`OUTCOMES`), count, share.
+    """How many samples came to what.
+
+    Args:
+        parsed: From :func:`answers`.
+
+    Returns:
+        setting, outcome (all of :data:`OUTCOMES`), count, share (of all samples of the setting).
 
     >>> samples = pl.DataFrame({"setting": ["independent"] * 4, "conversation": [0] * 4, "turn": [1, 2, 3, 4],
     ...     "status": ["ok", "ok", "refused", "ok"], "text": ["Blue\\nas the sea", "blue", "", "Red"]})
@@ -199,6 +205,11 @@ def answer_measures(parsed: pl.DataFrame, valid: Sequence[str] | None, bootstrap
     simulations of 100 answers (4 to 100 possible ones, one of up to 0.95) the 95 % intervals of Chao–Shen hold the
     truth in 74 to 95 % of studies: rare answers make them too hopeful. The plug-in, which is biased, has none, as
     counts, coverage and places.
+
+    Args:
+        parsed: From :func:`answers`.
+        valid: The list of valid answers; None: any answer is valid.
+        bootstrap: How the intervals are made.
 
     Returns:
         setting, matching, measure, est, se, ci_low, ci_high.

@@ -115,6 +115,9 @@ def c_epsilon(epsilon: float, vocab: int) -> float:
         epsilon: Invalid mass allowed, in [0, 1].
         vocab: Vocabulary size, >= 2.
 
+    Returns:
+        Nats, in [0, ln 2].
+
     Raises:
         ValueError: If an argument lies outside its range.
 
@@ -133,6 +136,9 @@ def diversity_bound_f5(m: int, epsilon: float, vocab: int) -> float:
         m: Branching length, the number of steps with at least two valid tokens.
         epsilon: Invalid mass allowed, in [0, 1].
         vocab: Vocabulary size, >= 2.
+
+    Returns:
+        A number in [0, 1]; 2 to the power −m at ε = 0.
 
     Raises:
         ValueError: If an argument lies outside its range.

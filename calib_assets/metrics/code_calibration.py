@@ -147,8 +147,16 @@ def ranked_sequences(samples: pl.DataFrame) -> pl.DataFrame:
 def calibration_summary(problems: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()) -> pl.DataFrame:
     """Mean of each measure over the problems in which it is defined, with intervals over resampled problems.
 
+    Args:
+        problems: The table of :func:`code_calibration`.
+        bootstrap: How the intervals are made.
+
     Returns:
-        Columns of `SUMMARY_SCHEMA`.
+        Columns of `SUMMARY_SCHEMA`, a row for each of `MEASURES`; ``n_undefined`` problems have none. The interval is
+        null where fewer than two problems have one.
+
+    Raises:
+        ValueError: If a column is missing.
 
     >>> samples = pl.DataFrame({"problem_id": ["a"] * 4, "sample": [0, 1, 2, 3], "sequence": ["s", "s", "t", "u"],
     ...     "program": ["x=1", "x=1", "x=2", "x=3"], "passed": [True, True, False, True], "n_tokens": [2] * 4,
@@ -173,6 +181,11 @@ def calibration_differences(
     own: pl.DataFrame, reference: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()
 ) -> pl.DataFrame:
     """Mean difference of each measure to a reference, over the problems in which both have it, paired by problem.
+
+    Args:
+        own: The table of :func:`code_calibration`.
+        reference: That of another speaker on problems of the same names.
+        bootstrap: How the intervals are made.
 
     Returns:
         Columns of `SUMMARY_SCHEMA`; ``n_undefined`` counts the problems of either in which one has none.

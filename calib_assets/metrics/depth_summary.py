@@ -16,6 +16,7 @@ from calib_assets.stats import Bootstrap, cluster_bootstrap
 
 # k / 100 exactly as a recall of k out of 100 would be rounded, so equality holds at the grid's points.
 RECALL_GRID = tuple(step / 100 for step in range(101))
+"""Recalls at which frontiers are averaged: 0, 0.01, … 1."""
 FRONTIER_SCHEMA = {
     "judge": pl.String,
     "weighting": pl.String,

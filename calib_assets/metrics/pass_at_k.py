@@ -83,6 +83,7 @@ def pass_summary(rates: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()) -> pl.
 
     Args:
         rates: The table of :func:`pass_rates`.
+        bootstrap: How the intervals are made.
 
     Returns:
         Columns of `SUMMARY_SCHEMA`; ``est`` is null where no problem has k samples.

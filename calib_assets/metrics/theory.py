@@ -145,10 +145,16 @@ def theory_f4(trie, points: pl.DataFrame, vocab: int) -> pl.DataFrame:
 
 
 def step_branching(trie) -> tuple[np.ndarray, bool]:
-    """(smallest number of valid tokens at each step, whether Assumption 5.1 holds).
+    """Branching of a task, step by step, and whether it is the same after every valid prefix (Assumption 5.1).
 
     The assumption asks for one length and, at each step, one number of valid tokens after every valid prefix.
     A sequence that ended before a step counts as one choice there.
+
+    Args:
+        trie: `PrefixTrie` of the valid sequences.
+
+    Returns:
+        The smallest number of valid tokens at each step, and whether the assumption holds.
 
     Raises:
         ValueError: If the trie has open nodes, whose branching is unknown.

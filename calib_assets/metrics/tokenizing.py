@@ -55,3 +55,4 @@ def tokenize_13a(text: str) -> list[str]:
 
 
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {"whitespace": str.split, "word": words, "13a": tokenize_13a}
+"""Ways to cut a text into words for Self-BLEU, by name."""

@@ -51,6 +51,9 @@ def validity_diversity(
         rule: The rule with its parameter.
         temperature: Positive.
 
+    Returns:
+        Val, Div and what goes with them; see :class:`ValidityDiversity`.
+
     Raises:
         ValueError: If the temperature is not positive and finite, or the logits do not match the trie.
         TypeError: If the trie is none, or the rule is a name or a class instead of a rule with its parameter.

@@ -63,6 +63,9 @@ def parse_formula(text: str) -> Formula:
     Args:
         text: With or without a left side; see the module's docstring for the grammar.
 
+    Returns:
+        The response (None without a left side), the terms in R's order, and the grouping columns.
+
     Raises:
         ValueError: If the text is not in the grammar; the message shows the place.
 

@@ -52,7 +52,13 @@ class Selection:
 
 
 def check_temperature(temperature: float) -> float:
-    """Return the temperature as a float.
+    """Check a temperature.
+
+    Args:
+        temperature: Positive and finite.
+
+    Returns:
+        The temperature as a float.
 
     Raises:
         ValueError: Unless it is positive and finite.
