@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
-STUDY ?= studies/demo.yaml
+STUDY ?= studies/first.yaml
 PORT ?= 3000
 BIN := $(VENV)/bin
 # Test files run side by side, one process for each core; numerical libraries keep to one thread in each.
@@ -10,7 +10,7 @@ PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY ?= $(STUDY)
 
-.PHONY: setup browser postgres study status test test-pure test-vllm test-cluster test-all ui benchmarks clean help
+.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui benchmarks clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,6 +25,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt models.txt
 
 study: setup  ## bring the study up to date: compute what is stale, and nothing else
 	$(BIN)/calib-assets refresh
+
+images: setup  ## the README's figures, from the results of the first study
+	$(BIN)/python docs/images/draw.py
 
 status: setup  ## what is stale, why, and the model work it needs; runs nothing
 	$(BIN)/calib-assets status || true

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="calib-assets", description="Plan and refresh a study of language models.")
-    parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/demo.yaml)")
+    parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/first.yaml)")
     parser.add_argument(
         "--store",
         help="folder of results, or a URL such as s3://bucket/prefix (default: CALIB_STORE, then the study's storage.root)",

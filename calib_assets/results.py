@@ -37,7 +37,7 @@ class Results:
     """The results of a study, as they stand in the store; nothing is computed here.
 
     Args:
-        study: Study file (default: ``CALIB_STUDY``, then ``studies/demo.yaml``).
+        study: Study file (default: ``CALIB_STUDY``, then ``studies/first.yaml``).
         store: Folder or URL of results (default: ``CALIB_STORE``, then the study's ``storage.root``).
 
     Raises:

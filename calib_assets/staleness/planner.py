@@ -3,6 +3,7 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
+from calib_assets.staleness.differences import differences
 from calib_assets.staleness.failure import Failure
 from calib_assets.staleness.graph import Cell, Work, cell_name
 from calib_assets.staleness.identity import Context, Pair, Snapshot
@@ -134,58 +135,3 @@ def _waits(
         waits.append(pair)
         behind |= dict.fromkeys(item.failures)
     return waits, tuple(behind)
-
-
-def differences(old: dict, new: dict) -> list[str]:
-    """In words, what differs between two ``inputs``: spec fields old → new, code, libraries, upstream data.
-
-    Examples:
-        >>> differences({"slices": {"grid_spec": {"": {"t": [1]}}}}, {"slices": {"grid_spec": {"": {"t": [2]}}}})
-        ['grid_spec.t: [1] → [2]']
-    """
-    found = []
-    for spec in _keys(old, new, "slices"):
-        before, after = old.get("slices", {}).get(spec, {}), new.get("slices", {}).get(spec, {})
-        for cell in _union(before, after):
-            found += _field_changes(spec, before.get(cell), after.get(cell), cell if len(after) > 1 else "")
-    code_before, code_after = old.get("code", {}), new.get("code", {})
-    changed = [name for name in _union(code_before, code_after) if code_before.get(name) != code_after.get(name)]
-    if changed:
-        found.append(f"code changed: {', '.join(changed[:3])}" + (f" and {len(changed) - 3} more" * (len(changed) > 3)))
-    for name in _keys(old, new, "libraries"):
-        before, after = old.get("libraries", {}).get(name), new.get("libraries", {}).get(name)
-        if before != after:
-            found.append(f"library {name} {before} → {after}")
-    for dep in _keys(old, new, "upstream"):
-        before, after = old.get("upstream", {}).get(dep, {}), new.get("upstream", {}).get(dep, {})
-        cells = [cell for cell in _union(before, after) if before.get(cell) != after.get(cell)]
-        if cells:
-            shown = ", ".join(cell for cell in cells[:3] if cell)
-            found.append(f"upstream {dep} changed" + (f" ({shown})" if shown else ""))
-    if old.get("failed") != new.get("failed"):
-        found.append("which cells failed changed")
-    return found or ["inputs changed"]
-
-
-def _field_changes(spec: str, before: dict | None, after: dict | None, cell: str) -> list[str]:
-    place = f"{spec}[{cell}]" if cell else spec
-    if before is None or after is None:
-        return [f"{place} {'added' if before is None else 'removed'}"]
-    return [
-        f"{place}.{name}: {_short(before.get(name))} → {_short(after.get(name))}"
-        for name in _union(before, after)
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _keys(old: dict, new: dict, part: str) -> list[str]:
-    return _union(old.get(part, {}), new.get(part, {}))
-
-
-def _union(one: dict, other: dict) -> list[str]:
-    return sorted(set(one) | set(other))
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

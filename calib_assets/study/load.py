@@ -16,12 +16,12 @@ from calib_assets.study.problem_sets import problem_count, problems_of
 from calib_assets.study.problems import ProblemError
 from calib_assets.study.prompts import PromptProblem, prompt_count, prompts_of
 
-DEFAULT_STUDY = "studies/demo.yaml"
+DEFAULT_STUDY = "studies/first.yaml"
 STUDY_VARIABLE = "CALIB_STUDY"
 
 
 def study_path(path: str | None = None) -> Path:
-    """The study file in use: the argument, else the variable ``CALIB_STUDY``, else ``studies/demo.yaml``."""
+    """The study file in use: the argument, else the variable ``CALIB_STUDY``, else ``studies/first.yaml``."""
     return Path(path or os.environ.get(STUDY_VARIABLE) or DEFAULT_STUDY)
 
 

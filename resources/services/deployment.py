@@ -20,7 +20,7 @@ class StudyService(dg.ConfigurableResource):
     """The study file, read anew at every launch, so that an edit needs no reload.
 
     Attributes:
-        path: The YAML file; empty means ``CALIB_STUDY``, then ``studies/demo.yaml``.
+        path: The YAML file; empty means ``CALIB_STUDY``, then ``studies/first.yaml``.
     """
 
     path: str = ""

@@ -40,11 +40,20 @@ def message(load, document) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["demo", "papers"])
+@pytest.mark.parametrize("name", ["first", "demo", "papers"])
 def test_shipped_studies_are_valid(name):
     study = load_study(ROOT / "studies" / f"{name}.yaml")
     assert study.models and study.tasks
     assert len(study.decoding.grid().temperatures) >= 10
+
+
+def test_what_the_first_study_and_the_demo_both_have_is_the_same():
+    first, demo = (load_study(ROOT / "studies" / f"{name}.yaml") for name in ("first", "demo"))
+    for field in ("models", "tasks", "prompt_sets", "judges", "sweeps", "rollouts", "collapse"):
+        theirs = {row.name: row for row in getattr(demo, field)}
+        for row in getattr(first, field):
+            assert row == theirs.get(row.name, row), f"{field}: {row.name} would be computed twice in one store"
+    assert first.decoding == demo.decoding and {task.name for task in first.tasks} <= {task.name for task in demo.tasks}
 
 
 def test_a_small_study_loads(load, document):
