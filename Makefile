@@ -4,13 +4,14 @@ VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
 STUDY ?= studies/first.yaml
 PORT ?= 3000
+LEVEL ?= default
 BIN := $(VENV)/bin
 # Test files run side by side, one process for each core; numerical libraries keep to one thread in each.
 PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY ?= $(STUDY)
 
-.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui benchmarks clean help
+.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui bench baselines clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -60,8 +61,19 @@ test-all: setup browser test-vllm test-cluster  ## the tests, the slow studies, 
 ui: setup  ## Dagster's UI on the same data
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
-benchmarks: setup  ## performance against named baselines, side by side
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.bench baselines  ## benchmarks against named baselines, into docs/benchmarks.md (ONLY=name, LEVEL=full)
+	$(BIN)/python -m benchmarks $(ONLY) --level $(LEVEL)
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	@command -v g++ >/dev/null && $(BIN)/python -m pip install --quiet fast-bleu==0.0.90 || echo "fast-bleu needs a C++ compiler (g++): it is not compared"
+	touch $@
+
+baselines:  ## R with glmmTMB for the benchmark of the regression, installed where that can be done
+	@Rscript -e 'library(glmmTMB); library(jsonlite)' >/dev/null 2>&1 || \
+	  { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get -qq update && \
+	    apt-get -qq install --yes --no-install-recommends r-cran-glmmtmb r-cran-jsonlite >/dev/null; } || \
+	  echo "R's glmmTMB is not installed (r-cran-glmmtmb, r-cran-jsonlite): it is not compared"
 
 browser:  ## Chromium for the test of the UI's page, installed where that can be done
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \

@@ -1,34 +1,28 @@
-"""The beta regression against glmmTMB: CPU seconds on one thread, with the numbers compared.
+"""The beta regression against R's glmmTMB: CPU seconds on one thread, with the numbers compared.
 
-    python benchmarks/beta_regression.py [--rows 2400 36000] [--repeat 5]
-    apt-get install r-cran-glmmtmb r-cran-jsonlite        # the baseline, if Rscript is to be found
-
-Both sides read the same panel of the paper's structure (simulated), make the design matrices and fit
-the model of the paper: ours in this process, glmmTMB in one R process that times only the call of glmmTMB. Without
-Rscript or glmmTMB the baseline is the stored time of one fit of panels of this size (R 4.2.2, glmmTMB 1.1.5, AMD
-EPYC, one thread), and numbers are not compared. Of the fast side the median of the repeats counts. Quote the ratios.
+Both sides read the same panel of the paper's structure (simulated), make the design matrices and fit the model of the
+paper: ours in this process, glmmTMB in one R process that times only the call of glmmTMB.
 """
 
-import argparse
 import json
-import os
 import shutil
 import subprocess
-import tempfile
-import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is loaded; R's BLAS reads them too
-    os.environ[_name] = "1"
+import numpy as np
+import polars as pl
+from scipy.special import expit
 
-import numpy as np  # noqa: E402
-import polars as pl  # noqa: E402
-from scipy.special import expit  # noqa: E402
+from benchmarks.rows import Check, NotHere, Row, Run
+from benchmarks.turns import in_turns
+from calib_assets.stats import BetaFit, beta_panel_columns, fit_beta_mixed
 
-from calib_assets.stats import BetaFit, beta_panel_columns, fit_beta_mixed  # noqa: E402
-
+THREADS = 1  # R's BLAS reads the same variables
+SMALL = {"panels": [480], "repeat": 1}
+FULL = {"panels": [2400, 36000]}
+INSTALL = "R's glmmTMB is not installed: on Debian, apt-get install r-cran-glmmtmb r-cran-jsonlite"
 TARGETS = {2400: 50.0, 36000: 100.0}
-STORED_SECONDS = {2400: 4.4, 36000: 154.0}
 STANDARD_ERRORS = 1e-3  # largest difference of a coefficient, in standard errors; and of a standard error, relative
 LOG_LIKELIHOOD = 1e-4
 BASELINE = r"""
@@ -42,7 +36,8 @@ seconds <- system.time(fit <- glmmTMB(
   control = glmmTMBControl(optCtrl = list(iter.max = 3000, eval.max = 4000))))
 table <- function(m) list(estimate = unname(m[, 1]), se = unname(m[, 2]))
 coefficients <- summary(fit)$coefficients
-write_json(list(seconds = sum(seconds[1:2]), log_likelihood = -fit$fit$objective,
+write_json(list(version = as.character(packageVersion("glmmTMB")), R = paste(R.version$major, R.version$minor,
+  sep = "."), seconds = sum(seconds[1:2]), log_likelihood = -fit$fit$objective,
   mean = table(coefficients$cond), precision = table(coefficients$disp)), commandArgs(TRUE)[2],
   digits = 14, auto_unbox = TRUE)
 """
@@ -80,29 +75,23 @@ def simulated_panel(n_rows: int) -> pl.DataFrame:
     return beta_panel_columns(frame)
 
 
-def our_seconds(panel: pl.DataFrame, repeat: int) -> tuple[float, BetaFit]:
-    """Median CPU seconds of a fit from the frame, formulas and designs included, and the fit."""
-    fit, times = fit_beta_mixed(panel), []
-    for _ in range(repeat):
-        start = time.process_time()
-        fit = fit_beta_mixed(panel)
-        times.append(time.process_time() - start)
-    return float(np.median(times)), fit
+def glmmtmb(panel: pl.DataFrame, folder: Path) -> dict:
+    """CPU seconds, version and numbers of glmmTMB.
 
-
-def glmmtmb(panel: pl.DataFrame) -> dict | None:
-    """CPU seconds and numbers of glmmTMB; None if it is not there."""
+    Raises:
+        NotHere: R or the package is not installed.
+    """
     if shutil.which("Rscript") is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [str(Path(folder) / name) for name in ("fit.R", "panel.csv", "fit.json")]
-        Path(paths[0]).write_text(BASELINE)
-        panel.write_csv(paths[1], float_precision=17)
-        done = subprocess.run(["Rscript", *paths], capture_output=True, text=True, check=False)
-        if done.returncode:
-            print("  glmmTMB could not be run:", (done.stderr.strip().splitlines() or ["no message"])[-1])
-            return None
-        return json.loads(Path(paths[2]).read_text())
+        raise NotHere(INSTALL)
+    paths = [str(folder / name) for name in ("fit.R", "panel.csv", "fit.json")]
+    Path(paths[0]).write_text(BASELINE)
+    panel.write_csv(paths[1], float_precision=17)
+    done = subprocess.run(["Rscript", *paths], capture_output=True, text=True, check=False)
+    if "there is no package called" in done.stderr:
+        raise NotHere(INSTALL)
+    if done.returncode:
+        raise RuntimeError(f"glmmTMB ended with an error: {done.stderr[-1000:]}")
+    return json.loads(Path(paths[2]).read_text())
 
 
 def differences(fit: BetaFit, baseline: dict) -> tuple[float, float, float]:
@@ -114,35 +103,25 @@ def differences(fit: BetaFit, baseline: dict) -> tuple[float, float, float]:
     return float(shift.max()), float(np.abs(ours["se"] / theirs["se"] - 1).max()), gained
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=sorted(TARGETS), choices=sorted(TARGETS))
-    parser.add_argument("--repeat", type=int, default=5)
-    arguments = parser.parse_args()
-    failed = False
-    for n_rows in arguments.rows:
+def rows(run: Run, panels: Sequence[int] = (2400,), repeat: int = 5) -> Iterator[Row]:
+    """A row for each panel; glmmTMB fits each once."""
+    for n_rows in panels:
         panel = simulated_panel(n_rows)
-        seconds, fit = our_seconds(panel, arguments.repeat)
-        print(f"{len(panel):,} rows, {fit.summary_row['n_parameters'][0]} parameters, CPU seconds on one thread")
-        print(f"  this project  {seconds:9.4f} s  (median of {arguments.repeat})")
-        baseline = glmmtmb(panel)
-        if baseline is None:
-            slow, how = STORED_SECONDS[n_rows], "stored time of a panel of this size, not run here"
-        else:
-            slow, how = baseline["seconds"], "run here"
-        ratio, target = slow / seconds, TARGETS[n_rows]
-        print(f"  glmmTMB       {slow:9.4f} s  ({how}): {ratio:.0f}x (target {target:.0f}x)")
-        failed |= ratio < target
-        if baseline is not None:
-            coefficients, errors, gained = differences(fit, baseline)
-            print(
-                f"  largest difference: coefficient {coefficients:.1e} standard errors, "
-                f"standard error {errors:.1e} relative; log-likelihood {gained:+.1e}"
-            )
-            failed |= max(coefficients, errors) > STANDARD_ERRORS or abs(gained) > LOG_LIKELIHOOD
-    if failed:
-        raise SystemExit("a target is missed or the numbers differ")
-
-
-if __name__ == "__main__":
-    main()
+        fit_beta_mixed(panel)  # warm
+        half = [lambda: fit_beta_mixed(panel)] * repeat  # noqa: B023
+        before, baseline, after = in_turns(ours=half)["ours"], glmmtmb(panel, run.folder), in_turns(ours=half)["ours"]
+        coefficients, errors, gained = differences(before.values[0], baseline)
+        yield Row(
+            "beta mixed regression with precision model",
+            f"{len(panel):,} rows, {before.values[0].summary_row['n_parameters'][0]} parameters",
+            f"glmmTMB {baseline['version']} (R {baseline['R']})",
+            float(np.median(before.cpu_seconds + after.cpu_seconds)),
+            baseline["seconds"],
+            (
+                Check("largest difference of a coefficient in standard errors", coefficients, STANDARD_ERRORS),
+                Check("of a standard error, relative", errors, STANDARD_ERRORS),
+                Check("log-likelihood below glmmTMB's by", -gained, LOG_LIKELIHOOD),
+            ),
+            target=TARGETS.get(n_rows),
+            clock="CPU",
+        )

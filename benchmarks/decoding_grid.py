@@ -1,29 +1,30 @@
 """The decoding grid of the d = 3 digit study: our sweep against transformers' warpers.
 
-    python benchmarks/decoding_grid.py [--full] [--logits FILE.safetensors] [--vocab 262144] [--out FILE.json]
-
 111 branching contexts, the 7 rules that transformers has, 12 parameters each, 20 temperatures: 1,680
 configurations. The warpers are called once per configuration, with all contexts as one float64 batch (needed
-for probabilities to 1e-9) on the same number of threads; by default they are timed on a random sample of the
-configurations of each rule and scaled, with ``--full`` on all. On the configurations that were run, retained
-set sizes, membership of every valid token and filtered probabilities are compared at every context, whole
-sets and distributions at two.
+for probabilities to 1e-9) on the same number of threads; they are timed on a random sample of the configurations
+of each rule. On the configurations that were run, retained set sizes, membership of every valid token and filtered
+probabilities are compared at every context, whole sets and distributions at two.
 """
 
-import argparse
-import json
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from transformers.generation import logits_process as warpers
 
+from benchmarks.machine import version
+from benchmarks.rows import Check, Row, Run
+from benchmarks.turns import in_turns
 from calib_assets.decoding import RULES, DecodingGrid, PrefixTrie, TruncationRule, sweep
 from calib_assets.decoding.conditional import Conditional
 from calib_assets.decoding.selections import Selections, select_everywhere
 from calib_assets.decoding.tempered import Tempered
 
+SMALL = {"vocab": 2000, "sample": 2, "repeat": 1}
+FULL = {"sample": None}
+TARGET = 150.0
 WARPERS = {
     "top_k": warpers.TopKLogitsWarper,
     "top_p": warpers.TopPLogitsWarper,
@@ -53,13 +54,6 @@ def realistic_row(rng: np.random.Generator, vocab: int) -> np.ndarray:
         other = np.flatnonzero(place == wanted)[0]
         place[token], place[other] = wanted, place[token]
     return (curve + 0.25 * rng.normal(size=vocab))[place].astype(np.float32)
-
-
-def load_rows(path: Path) -> np.ndarray:
-    """The first two-dimensional tensor of a safetensors file, as float32."""
-    from safetensors.torch import load_file
-
-    return next(tensor for tensor in load_file(path).values() if tensor.ndim == 2).float().numpy()
 
 
 def warp(rule: TruncationRule, scores: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,12 +110,10 @@ class Comparison:
             self.largest = max(self.largest, float(np.abs(np.sort(ours) - np.sort(probs[row])).max()))
 
 
-def time_warpers(
-    grid: DecodingGrid, logits: np.ndarray, sample: int | None, seed: int, comparison: Comparison
-) -> tuple[float, int]:
+def time_warpers(grid: DecodingGrid, logits: np.ndarray, sample: int | None, comparison: Comparison) -> tuple[float, int]:
     """(seconds for the whole grid, configurations run); every rule's share is scaled from its own sample."""
     scores = torch.from_numpy(logits.astype(np.float64))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     total, n_run, first = 0.0, 0, 0
     for group in grid.groups():
         configurations = [(t, i) for t in range(len(TEMPERATURES)) for i in range(len(group))]
@@ -136,72 +128,35 @@ def time_warpers(
         first += len(group)
         n_run += len(order)
         total += elapsed / len(order) * len(configurations)
-        print(
-            f"  {group[0].name:10s} {1e3 * elapsed / len(order):7.1f} ms a configuration ({len(order)} run)"
-        )
     return total, n_run
 
 
-def main() -> None:
-    """Measure, compare, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--full", action="store_true", help="run the warpers on every configuration")
-    parser.add_argument(
-        "--sample", type=int, default=6, help="configurations of each rule given to the warpers"
-    )
-    parser.add_argument("--vocab", type=int, default=49_152)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--logits", type=Path, help="real logits [111, vocab] instead of synthetic ones")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    args = parser.parse_args()
-
-    torch.set_num_threads(args.threads)
-    trie = digit_trie(3)
-    rng = np.random.default_rng(args.seed)
-    rows = load_rows(args.logits) if args.logits else [realistic_row(rng, args.vocab) for _ in trie.internal]
-    logits = np.stack(list(rows))
+def rows(run: Run, vocab: int = 49_152, sample: int | None = 4, repeat: int = 3) -> Iterator[Row]:
+    """Sets and masses alone, and the whole sweep, against the warpers on ``sample`` settings of a rule (None: all)."""
+    torch.set_num_threads(run.threads)
+    trie, rng = digit_trie(3), np.random.default_rng(0)
+    logits = np.stack([realistic_row(rng, vocab) for _ in trie.internal])
     grid = DecodingGrid(TEMPERATURES, {name: RULES[name].default_grid for name in WARPERS})
-    print(f"{len(logits)} contexts x {logits.shape[1]} tokens x {grid.n_configurations} configurations")
-
     temperatures, groups = np.array(TEMPERATURES), list(grid.groups())
-    select_everywhere(trie, logits, temperatures[:1], groups, threads=args.threads)  # warm up
-    start = time.perf_counter()
-    selections = select_everywhere(trie, logits, temperatures, groups, threads=args.threads)
-    sets_s = time.perf_counter() - start
-    start = time.perf_counter()
-    sweep(trie, logits, grid, threads=args.threads)
-    sweep_s = time.perf_counter() - start
-
-    comparison = Comparison(trie, logits, selections, args.seed)
-    warpers_s, n_run = time_warpers(grid, logits, None if args.full else args.sample, args.seed, comparison)
-    how = "measured" if args.full else f"scaled from {n_run} configurations"
-    print(f"our sets and masses   {sets_s:8.2f} s")
-    print(f"our whole sweep       {sweep_s:8.2f} s  (with Val, Div, Prec_seq, Rec_seq and E.1)")
-    print(f"transformers' warpers {warpers_s:8.2f} s  ({how})")
-    print(f"ratio {warpers_s / sets_s:.0f} (whole sweep {warpers_s / sweep_s:.0f}); wanted 150")
-    print(f"differences: {comparison.sizes} set sizes, {comparison.members} tokens, ", end="")
-    print(f"probabilities at most {comparison.largest:.1e}")
-    if args.out:
-        figures = {
-            "contexts": len(logits),
-            "vocab": logits.shape[1],
-            "configurations": grid.n_configurations,
-            "sets_and_masses_s": sets_s,
-            "sweep_s": sweep_s,
-            "warpers_s": warpers_s,
-            "warpers_configurations_run": n_run,
-            "ratio": warpers_s / sets_s,
-            "different_set_sizes": comparison.sizes,
-            "different_tokens": comparison.members,
-            "largest_probability_difference": comparison.largest,
-        }
-        args.out.write_text(json.dumps(figures, indent=1) + "\n")
-    if comparison.sizes or comparison.members or comparison.largest > 1e-9:
-        raise SystemExit("retained sets or probabilities differ from the warpers'")
-
-
-if __name__ == "__main__":
-    main()
+    select_everywhere(trie, logits, temperatures[:1], groups, threads=run.threads)  # warm up
+    # The warpers take far longer, so ours run on both sides of them.
+    turns = dict(
+        sets=[lambda: select_everywhere(trie, logits, temperatures, groups, threads=run.threads)] * repeat,
+        sweep=[lambda: sweep(trie, logits, grid, threads=run.threads)] * repeat,
+    )
+    before = in_turns(**turns)
+    comparison = Comparison(trie, logits, before["sets"].values[0], seed=0)
+    slow, n_run = time_warpers(grid, logits, sample, comparison)
+    after = in_turns(**turns)
+    seconds = {name: float(np.median(before[name].seconds + after[name].seconds)) for name in before}
+    size = f"{len(logits)} contexts × {vocab:,} tokens × {grid.n_configurations:,} settings"
+    how = "" if n_run == grid.n_configurations else f"the warpers from {n_run} random settings"
+    checks = (
+        Check("sets of another size", comparison.sizes, 0),
+        Check("tokens in one set only", comparison.members, 0),
+        Check("largest difference of a probability", comparison.largest, 1e-9),
+    )
+    baseline = f"transformers {version('transformers')}, warpers called per setting, float64"
+    yield Row("decoding grid: sets and masses", size, baseline, seconds["sets"], slow, checks, target=TARGET, scaled=how)
+    what = "decoding grid: the whole sweep (Val, Div, Prec_seq, Rec_seq, E.1)"
+    yield Row(what, size, baseline, seconds["sweep"], slow, checks, target=TARGET, scaled=how)

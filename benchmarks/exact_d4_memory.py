@@ -1,26 +1,25 @@
 """Exact validity and diversity at d = 4 over the full default grid: time and peak memory.
 
-    python benchmarks/exact_d4_memory.py [--separators] [--vocab 262144] [--out FILE.json]
-
 10,000 sequences, 1,111 branching contexts, 49,152 tokens, 20 temperatures, every rule and both oracles. The
-logits lie in a memory-mapped file in a temporary folder. ``--separators`` puts two separator tokens between
-digits, as a prompt that fixes the form "3, 1, 4, 1" does: 3,331 contexts. The values at T = 1 without a
+logits lie in a memory-mapped file in a temporary folder. With ``separators`` two separator tokens stand between
+digits, as with a prompt that fixes the form "3, 1, 4, 1": 3,331 contexts. The values at T = 1 without a
 cutoff are checked against the direct formula.
 """
 
-import argparse
-import json
 import math
 import resource
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 
+from benchmarks.rows import Check, Row, Run
+from benchmarks.turns import in_turns
 from calib_assets.decoding import DecodingGrid, PrefixTrie, sweep
 
+SMALL = {"vocab": 500, "temperatures": 2}
+FULL = {"separators": True}
+GIGABYTES, TOLERANCE = 4.0, 1e-9
 TEMPERATURES = tuple(round(0.1 * step, 1) for step in range(1, 21))
 FIRST_DIGIT, SEPARATORS = 32, [28, 216]
 
@@ -62,63 +61,26 @@ def direct(trie: PrefixTrie, logits: np.ndarray) -> tuple[float, float]:
     return math.fsum(probs), math.exp(-math.fsum(shares * np.log(shares))) / trie.n_answers
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def rows(run: Run, separators: bool = False, vocab: int = 49_152, temperatures: int = 20) -> Iterator[Row]:
+    """One row; the formula covers one of the settings, so it is not timed against the sweep."""
+    trie = PrefixTrie.from_sequences(digit_sequences(SEPARATORS if separators else []))
+    grid = DecodingGrid.default((*TEMPERATURES[: temperatures - 1], 1.0) if temperatures < 10 else TEMPERATURES)
+    logits = np.memmap(run.folder / "logits.f32", np.float32, "w+", shape=(trie.internal.size, vocab))
+    fill(logits, trie, seed=0)
+    logits.flush()
+    side = in_turns(ours=[lambda: sweep(trie, logits, grid, threads=run.threads).points])["ours"]
+    peak = peak_gb()
+    validity, diversity = direct(trie, logits)
+    free = side.values[0].filter((pl.col("rule") == "unrestricted") & (pl.col("temperature") == 1.0)).row(0, named=True)
+    size = f"{trie.n_sequences:,} sequences, {trie.internal.size:,} contexts × {vocab:,} tokens"
+    yield Row(
+        "exact Val and Div at d = 4, whole grid",
+        f"{size}, {grid.n_configurations:,} settings",
+        "product over all sequences at T = 1",
+        side.median,
+        checks=(
+            Check("difference of Val", abs(free["validity"] - validity), TOLERANCE),
+            Check("of Div", abs(free["diversity"] - diversity), TOLERANCE),
+            Check("peak memory in GB", peak, GIGABYTES),
+        ),
     )
-    parser.add_argument("--separators", action="store_true")
-    parser.add_argument("--vocab", type=int, default=49_152)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    args = parser.parse_args()
-
-    sequences = digit_sequences(SEPARATORS if args.separators else [])
-    start = time.perf_counter()
-    trie = PrefixTrie.from_sequences(sequences)
-    trie_s = time.perf_counter() - start
-    grid = DecodingGrid.default(TEMPERATURES)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "logits.f32"
-        logits = np.memmap(path, np.float32, "w+", shape=(trie.internal.size, args.vocab))
-        fill(logits, trie, args.seed)
-        logits.flush()
-        before = peak_gb()
-        start = time.perf_counter()
-        points = sweep(trie, logits, grid, threads=args.threads).points
-        sweep_s = time.perf_counter() - start
-        peak = peak_gb()
-        validity, diversity = direct(trie, logits)
-        del logits
-    free = points.filter((pl.col("rule") == "unrestricted") & (pl.col("temperature") == 1.0)).row(
-        0, named=True
-    )
-
-    figures = {
-        "sequences": trie.n_sequences,
-        "contexts": trie.internal.size,
-        "vocab": args.vocab,
-        "configurations": grid.n_configurations,
-        "trie_s": trie_s,
-        "sweep_s": sweep_s,
-        "peak_before_sweep_gb": before,
-        "peak_gb": peak,
-        "validity_difference": abs(free["validity"] - validity),
-        "diversity_difference": abs(free["diversity"] - diversity),
-    }
-    print(f"{trie.n_sequences} sequences, {trie.internal.size} contexts x {args.vocab} tokens")
-    print(f"{grid.n_configurations} configurations")
-    print(f"trie        {trie_s:8.3f} s")
-    print(f"sweep       {sweep_s:8.2f} s")
-    print(f"peak memory {peak:8.2f} GB (before the sweep {before:.2f}); wanted under 4")
-    print(f"T = 1: Val {validity:.6f}, Div {diversity:.6f}; differences from the direct formula ", end="")
-    print(f"{figures['validity_difference']:.1e} and {figures['diversity_difference']:.1e}")
-    if args.out:
-        args.out.write_text(json.dumps(figures, indent=1) + "\n")
-    if peak >= 4 or max(figures["validity_difference"], figures["diversity_difference"]) > 1e-9:
-        raise SystemExit("over 4 GB, or different from the direct formula")
-
-
-if __name__ == "__main__":
-    main()

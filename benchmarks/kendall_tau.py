@@ -1,24 +1,22 @@
 """Kendall's tau-b of 200 prompts with 100 rollouts against torchmetrics and scipy.
 
-    python benchmarks/kendall_tau.py [--prompts 200] [--rollouts 100]
-    pip install torchmetrics         # the baseline; or: pip install --no-deps --target DIR torchmetrics \
-                                     #   lightning-utilities, then put DIR on PYTHONPATH (torch is there already)
-
 Lengths are integers and entropy rates have two decimals, so both are tied. torchmetrics takes all prompts in one
-call, in float64; scipy.stats.kendalltau takes one after the other and is the truth. All run in turn on one thread,
-several times; medians are compared. Quote the ratios.
+call, in float64; scipy.stats.kendalltau takes one after the other and is the truth.
 """
 
-import argparse
 import importlib.util
-import statistics
-import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.stats import kendalltau
 
+from benchmarks.machine import version
+from benchmarks.rows import Check, NotHere, Row, Run
+from benchmarks.turns import in_turns
 from calib_assets.metrics import kendall_tau
 
+THREADS = 1
+SMALL = {"prompts": 20, "rollouts": 30, "repeat": 2}
 TARGET = 20.0
 TOLERANCE = 1e-12
 
@@ -31,7 +29,7 @@ def drawn(n_prompts: int, n_rollouts: int) -> tuple[np.ndarray, np.ndarray]:
     return length.astype(float), np.round(1 + slope * np.log(length) + rng.gamma(2, 0.2, size=length.shape), 2)
 
 
-def by_torchmetrics(length: np.ndarray, rate: np.ndarray):
+def by_torchmetrics(length: np.ndarray, rate: np.ndarray) -> Callable[[], np.ndarray] | None:
     """A call of torchmetrics without arguments; None where it is not installed."""
     if importlib.util.find_spec("torchmetrics") is None:
         return None
@@ -43,40 +41,23 @@ def by_torchmetrics(length: np.ndarray, rate: np.ndarray):
     return lambda: kendall_rank_corrcoef(first, second).numpy()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--prompts", type=int, default=200)
-    parser.add_argument("--rollouts", type=int, default=100)
-    parser.add_argument("--repeat", type=int, default=15, help="runs of each; medians are compared")
-    arguments = parser.parse_args()
-    length, rate = drawn(arguments.prompts, arguments.rollouts)
-    rivals = {
-        "this project": lambda: kendall_tau(length, rate),
+def rows(run: Run, prompts: int = 200, rollouts: int = 100, repeat: int = 15) -> Iterator[Row]:
+    """Against scipy, then against torchmetrics; medians of ``repeat`` turns."""
+    length, rate = drawn(prompts, rollouts)
+    calls = {
+        "ours": lambda: kendall_tau(length, rate),
+        "scipy": lambda: np.array([kendalltau(*pair).statistic for pair in zip(length, rate)]),
         "torchmetrics": by_torchmetrics(length, rate),
-        "scipy": lambda: np.array([kendalltau(*rows).statistic for rows in zip(length, rate)]),
     }
-    runs = {name: call for name, call in rivals.items() if call is not None}
-    seconds, values = {name: [] for name in runs}, {}
-    for _ in range(arguments.repeat):  # in turn: a busy machine hits all of them
-        for name, call in runs.items():
-            start = time.perf_counter()
-            values[name] = call()
-            seconds[name].append(time.perf_counter() - start)
-    median = {name: statistics.median(times) for name, times in seconds.items()}
-    print(f"{arguments.prompts} prompts with {arguments.rollouts} rollouts, medians of {arguments.repeat}")
-    for name in runs:
-        difference = float(np.abs(values[name] - values["scipy"]).max())
-        ratio = median[name] / median["this project"]
-        target = f" (target {TARGET:.0f}x)" if name == "torchmetrics" else ""
-        print(f"  {name:13s} {1e3 * median[name]:9.3f} ms: {ratio:6.1f}x{target}, from scipy {difference:.1e}")
-    if "torchmetrics" not in runs:
-        print("  torchmetrics  not installed: not compared")
-    failed = np.abs(values["this project"] - values["scipy"]).max() > TOLERANCE
-    if failed or median.get("torchmetrics", np.inf) / median["this project"] < TARGET:
-        raise SystemExit("a target is missed or the coefficients differ")
-
-
-if __name__ == "__main__":
-    main()
+    calls = {name: call for name, call in calls.items() if call is not None}
+    for call in calls.values():
+        call()  # warm
+    sides = in_turns(**{name: [call] * repeat for name, call in calls.items()})
+    ours, scipy = sides["ours"], sides["scipy"]
+    same = Check("largest |τ-b − scipy's|", float(np.abs(ours.values[0] - scipy.values[0]).max()), TOLERANCE)
+    what, size = "Kendall τ-b of length and entropy rate", f"{prompts} prompts × {rollouts} rollouts"
+    yield Row(what, size, f"scipy {version('scipy')}, prompt by prompt", ours.median, scipy.median, (same,))
+    if "torchmetrics" not in sides:
+        raise NotHere("torchmetrics is not installed: pip install -c constraints.txt -e '.[bench]'")
+    median = sides["torchmetrics"].median
+    yield Row(what, size, f"torchmetrics {version('torchmetrics')}, float64", ours.median, median, (same,), target=TARGET)

@@ -1,22 +1,19 @@
 """Labels, frontiers and depth summaries of a sweep tree with a million judged leaves: time and peak memory.
 
-    python benchmarks/million_leaf_tree.py [--branching 100] [--seeds 1] [--nodes 200] [--out FILE.json]
-
 The paper's tree: 100 candidates at each of three levels (ranks 1, 11, ... 991), 1,010,100 candidates in all,
 with synthetic verdicts whose chance of being valid falls with the ranks on the path; one in a hundred is
 missing. A random sample of nodes is computed again one by one with the functions for a single conditional,
 compared, and its time scaled to all nodes.
 """
 
-import argparse
-import json
 import resource
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 
+from benchmarks.rows import Check, Row, Run
 from calib_assets.metrics import (
     depth_frontiers,
     depth_summaries,
@@ -29,7 +26,9 @@ from calib_assets.metrics import (
     token_validity,
 )
 
-SECONDS, GIGABYTES = 60.0, 4.0
+SMALL = {"branching": 12, "nodes": 40}
+FULL = {"nodes": None}
+SECONDS, GIGABYTES = 60.0, 4.0  # limits of the whole
 DEPTH, STRIDE = 3, 10
 TOLERANCE = 1e-12
 
@@ -114,55 +113,31 @@ def largest_difference(found, summaries: pl.DataFrame, curves: pl.DataFrame) -> 
     return max(differences.row(0))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--branching", type=int, default=100, help="candidates of each node (default 100)")
-    parser.add_argument("--seeds", type=int, default=1, help="number of such trees (default 1)")
-    parser.add_argument("--nodes", type=int, default=200, help="nodes computed one by one (default 200)")
-    parser.add_argument("--out", type=Path, help="also write the numbers as JSON")
-    arguments = parser.parse_args()
-    tree, labels = synthetic(arguments.branching, arguments.seeds)
-    before = peak_gb()
-
-    seconds: dict[str, float] = {}
-
-    def timed(name, function, *inputs):
+def rows(run: Run, branching: int = 100, seeds: int = 1, nodes: int | None = 200, repeat: int = 3) -> Iterator[Row]:
+    """Against single nodes (``nodes`` of them; None: all); limits of time and memory for all steps together."""
+    tree, labels = synthetic(branching, seeds)
+    totals, tabled = [], []
+    for _ in range(repeat):
         start = time.perf_counter()
-        result = function(*inputs)
-        seconds[name] = time.perf_counter() - start
-        return result
-
-    validity = timed("token validity", token_validity, tree, labels)
-    curves = timed("node curves and frontiers", node_curves, validity)
-    summaries = timed("node summaries", node_summaries, validity, 0.8, curves)
-    timed("depth frontiers", depth_frontiers, curves)
-    by_depth = timed("depth summaries", depth_summaries, summaries)
-    total, peak = sum(seconds.values()), peak_gb()
-
+        validity = token_validity(tree, labels)
+        began = time.perf_counter()
+        curves = node_curves(validity)
+        summaries = node_summaries(validity, 0.8, curves)
+        tabled.append(time.perf_counter() - began)
+        depth_frontiers(curves)
+        depth_summaries(summaries)
+        totals.append(time.perf_counter() - start)
+    peak = peak_gb()
     internal = summaries.select("seed", "node").unique(maintain_order=True)
-    sample = internal.sample(min(arguments.nodes, internal.height), seed=0)
+    sample = internal.sample(min(nodes or internal.height, internal.height), seed=0)
     slow, found = one_by_one(validity, sample)
-    slow *= internal.height / sample.height
-    worst = largest_difference(found, summaries, curves)
-    tabled = seconds["node curves and frontiers"] + seconds["node summaries"]
-
-    print(f"{tree['is_leaf'].sum():,} leaves, {internal.height:,} nodes with candidates, {curves.height:,} points")
-    for name, value in seconds.items():
-        print(f"  {name:27s} {value:7.2f} s")
-    print(f"  all together                {total:7.2f} s (limit {SECONDS:.0f} s)")
-    print(f"  peak memory {peak:.2f} GB, of which the inputs {before:.2f} GB (limit {GIGABYTES:.0f} GB)")
-    print(f"  {sample.height} random nodes one by one, scaled to all: {slow:.2f} s, {slow / tabled:.1f} times as long")
-    print(f"  largest difference of area or recall in the sample: {worst:.1e}")
-    with pl.Config(tbl_cols=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True):
-        print(by_depth.select("weighting", "depth", "n_nodes", "n_without_valid", "auc", "recall_at_precision"))
-    if arguments.out:
-        numbers = {"seconds": seconds, "peak_gb": peak, "one_by_one_seconds": slow, "largest_difference": worst}
-        arguments.out.write_text(json.dumps(numbers, indent=2) + "\n")
-    if total > SECONDS or peak > GIGABYTES or not worst <= TOLERANCE:
-        raise SystemExit("a limit is exceeded or the two ways disagree")
-
-
-if __name__ == "__main__":
-    main()
+    how = "" if sample.height == internal.height else f"the baseline from {sample.height} random nodes"
+    size = f"{tree['is_leaf'].sum():,} leaves, {internal.height:,} nodes with candidates"
+    same = Check("largest difference of an area or recall", largest_difference(found, summaries, curves), TOLERANCE)
+    yield Row(
+        "judged tree: all node curves and frontiers", size, "the same functions of this project, node by node",
+        float(np.median(tabled)), slow * internal.height / sample.height, (same,), scaled=how,
+    )  # fmt: skip
+    limits = Check("seconds", float(np.median(totals)), SECONDS), Check("peak memory in GB", peak, GIGABYTES)
+    what = "judged tree: validity, curves, frontiers, depths"
+    yield Row(what, size, "limits that were asked for", limits[0].error, checks=limits)

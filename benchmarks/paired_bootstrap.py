@@ -1,22 +1,25 @@
 """The paired bootstrap of base against instruct, 10,000 draws, against recomputing every draw.
 
-    python benchmarks/paired_bootstrap.py [--prompts 100] [--rollouts 100] [--draws 10000]
-
 Both sides have the three tables of a canopy comparison: twelve measures, with changes and percent changes. The
 straightforward way takes the drawn prompts' numbers of both sides and computes each measure from them, with numpy,
 draw after draw; a second one averages the drawn prompts' rollouts anew, for the six measures of size and length
-alone (some draws, scaled). All use the same indexes of prompts; standard errors and ends are compared.
+alone. All use the same indexes of prompts; standard errors and ends are compared.
 """
 
-import argparse
-import time
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 
+from benchmarks.machine import version
+from benchmarks.rows import Check, Row, Run
+from benchmarks.turns import in_turns
 from calib_assets.metrics import paired_comparison, prompt_correlations, prompt_measures
 from calib_assets.stats import Bootstrap
 
+THREADS = 1
+SMALL = {"prompts": 20, "rollouts": 20, "draws": 200, "sample": 50, "repeat": 2}
+FULL = {"sample": 10_000}
 TARGET = 10.0
 TOLERANCE = 1e-9
 CAP = 400
@@ -74,65 +77,62 @@ def of_rollouts(cells: dict[str, np.ndarray], drawn: np.ndarray) -> list[float]:
 
 
 def spread_of(sides: list[np.ndarray]) -> np.ndarray:
-    """``[measures, 12]``: standard error and ends of base, instruct, change and percent change."""
+    """``[measures, 12]``: standard error and ends of base, instruct, change and percent change.
+
+    Draws where a percent change is undefined (0 of 0) count for no end.
+    """
     base, instruct = sides
     with np.errstate(divide="ignore", invalid="ignore"):
         kinds = (base, instruct, instruct - base, 100 * (instruct - base) / np.abs(base))
         return np.column_stack(
-            [part for kind in kinds for part in (kind.std(axis=0, ddof=1), *np.quantile(kind, [0.025, 0.975], axis=0))]
+            [part for kind in kinds for part in (kind.std(axis=0, ddof=1), *np.nanquantile(kind, [0.025, 0.975], axis=0))]
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--prompts", type=int, default=100)
-    parser.add_argument("--rollouts", type=int, default=100)
-    parser.add_argument("--draws", type=int, default=10_000)
-    parser.add_argument("--sample", type=int, default=1000, help="draws that the way from rollouts recomputes")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of the fast side; the median is used")
-    arguments = parser.parse_args()
-    n_prompts, n_draws = arguments.prompts, arguments.draws
-    (base, base_cells), (instruct, instruct_cells) = (
-        drawn_side(seed, n_prompts, arguments.rollouts) for seed in (0, 1)
-    )
+def difference(ours: np.ndarray, expected: np.ndarray) -> Check:
+    """Largest relative difference of two tables; infinite where only one has a number, NaN where no number is there."""
+    if not np.array_equal(np.isfinite(ours), np.isfinite(expected)):
+        return Check("numbers that only one side has", float(np.sum(np.isfinite(ours) != np.isfinite(expected))), 0)
+    apart = np.abs(ours - expected) / np.maximum(1, np.abs(expected))
+    return Check("largest relative difference", float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan, TOLERANCE)
 
-    times = []
-    for _ in range(arguments.repeat):
-        start = time.perf_counter()
-        found = paired_comparison(base, instruct, Bootstrap(n_boot=n_draws))
-        times.append(time.perf_counter() - start)
-    seconds = float(np.median(times))
 
+def rows(
+    run: Run, prompts: int = 100, rollouts: int = 100, draws: int = 10_000, sample: int = 1000, repeat: int = 5
+) -> Iterator[Row]:
+    """Against numbers of prompts, then against rollouts (``sample`` draws, compared on their own)."""
+    (base, base_cells), (instruct, instruct_cells) = (drawn_side(seed, prompts, rollouts) for seed in (0, 1))
+    sides = (base, instruct)
     numbers = [
-        {name: column.to_numpy() for table in side.values() for name, column in table.to_dict().items()}
-        for side in (base, instruct)
+        {name: column.to_numpy() for table in side.values() for name, column in table.to_dict().items()} for side in sides
     ]
-    start = time.perf_counter()
-    indexes = np.random.default_rng(42).integers(0, n_prompts, (n_draws, n_prompts))
-    draws = [np.array([of_prompts(side, drawn) for drawn in indexes]) for side in numbers]
-    expected = spread_of(draws)
-    slow = time.perf_counter() - start
+    sample = min(sample, draws)
+    indexes = np.random.default_rng(42).integers(0, prompts, (draws, prompts))
 
-    start = time.perf_counter()
-    for cells in (base_cells, instruct_cells):
-        for drawn in indexes[: arguments.sample]:
-            of_rollouts(cells, drawn)
-    slower = (time.perf_counter() - start) * n_draws / len(indexes[: arguments.sample])
+    def draw_by_draw() -> np.ndarray:
+        return spread_of([np.array([of_prompts(side, drawn) for drawn in indexes]) for side in numbers])
 
-    columns = [name for name in found.columns if name.endswith(("_se", "_ci_low", "_ci_high"))]
-    ours = found.select(columns).cast(pl.Float64).to_numpy()
-    comparable = np.isfinite(expected) & np.isfinite(ours)
-    difference = float((np.abs(ours - expected) / np.maximum(1, np.abs(expected)))[comparable].max())
-    print(f"{n_prompts} prompts with {arguments.rollouts} rollouts, {found.height} measures, {n_draws} draws")
-    print(f"  this project         {seconds:8.3f} s  (median of {arguments.repeat})")
-    print(f"  draw by draw         {slow:8.3f} s: {slow / seconds:.0f}x (target {TARGET:.0f}x), largest relative"
-          f" difference {difference:.1e} over {comparable.sum()} of {ours.size} numbers")
-    print(f"  and from rollouts    {slower:8.3f} s: {slower / seconds:.0f}x (six measures, scaled)")
-    if difference > TOLERANCE or slow / seconds < TARGET or not comparable[:6].any():
-        raise SystemExit("a target is missed or the numbers differ")
+    def from_rollouts() -> np.ndarray:
+        cells = base_cells, instruct_cells
+        return spread_of([np.array([of_rollouts(side, drawn) for drawn in indexes[:sample]]) for side in cells])
 
+    def ours(n_boot: int) -> np.ndarray:
+        found = paired_comparison(base, instruct, Bootstrap(n_boot=n_boot))
+        columns = [name for name in found.columns if name.endswith(("_se", "_ci_low", "_ci_high"))]
+        return found.select(columns).cast(pl.Float64).to_numpy()
 
-if __name__ == "__main__":
-    main()
+    ours(draws)  # warm
+    found = in_turns(ours=[lambda: ours(draws)] * repeat, slow=[draw_by_draw], slower=[from_rollouts])
+    fast, size = found["ours"], f"{prompts} prompts × {rollouts} rollouts, {draws:,} draws"
+    numpy, what = version("numpy"), "paired bootstrap of base against instruct"
+    same = difference(fast.values[0], found["slow"].values[0])
+    yield Row(
+        f"{what}, 12 measures", size, f"each draw recomputed from prompts' numbers, numpy {numpy}", fast.median,
+        found["slow"].median, (same,), target=TARGET,
+    )  # fmt: skip
+    same = difference(ours(sample)[: len(SIZES) + 2], found["slower"].values[0])
+    how = "" if sample == draws else f"the baseline from {sample:,} draws"
+    yield Row(
+        f"{what}, 12 measures against 6", size, f"six measures of each draw from its rollouts, numpy {numpy}",
+        fast.median, found["slower"].total * draws / sample, (same,), scaled=how,
+    )  # fmt: skip

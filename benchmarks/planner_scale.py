@@ -1,12 +1,12 @@
-"""Planning at scale: seconds and memory of loading, ``status`` and the sensor's tick, at 1, 3 and 10 times the size.
-
-    python benchmarks/planner_scale.py [--sizes 1 3 10] [--folder FOLDER]
+"""Planning at scale: CPU seconds and memory of loading, ``status`` and the sensor's tick, at growing sizes.
 
 At size 1 a study has 50 models, and 8 tasks, 6 sweeps and 6 kinds of rollouts (20 in all): 11,207 asset cells with all
 assets. Larger ones have more models. Every cell has a synthetic result with the fingerprint that the planner expects.
-Each figure is taken in a process of its own: CPU seconds (one thread; on a quiet machine they are the seconds that pass),
-seconds that passed, and the peak memory. The baseline is the planner that looked up everything anew for each cell
-(:func:`looked_up_anew`), on the same store; both must find the same.
+Each figure is taken in a process of its own, whose imports count: CPU seconds (one thread; on a quiet machine they are the
+seconds that pass) and the peak memory. Larger sizes are compared with the time of size 1 in proportion to their cells.
+
+The plan alone is compared with the planner that looked up everything anew for each cell (:func:`looked_up_anew`), on the
+same store. Both must find nothing stale in the whole store, and the same cells after files of some results were deleted.
 """
 
 import argparse
@@ -15,13 +15,15 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
+from benchmarks.machine import ROOT
+from benchmarks.rows import Check, Row, Run
 from calib_assets.assets import GRAPH
 from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import cell_name
@@ -30,8 +32,12 @@ from calib_assets.staleness.manifest import Manifest
 from calib_assets.staleness.planner import plan
 from resources.services import LanguageModels, StoreService, StudyService, slicer_of, tools_of
 
+THREADS = 1
+SMALL = {"sizes": [0.04, 0.08]}
+FULL = {"sizes": [1, 3, 10]}
 MODELS, TASKS, SWEEPS, ROLLOUTS = 50, 8, 6, 6
-SECONDS, MEGABYTES = 10.0, 1000.0  # limits at size 1
+SECONDS, MEGABYTES = 10.0, 1000.0  # limits at size 1; of memory at any
+DAMAGED = 97  # the file of every such result is deleted
 
 
 def write_study(folder: Path, models: int) -> None:
@@ -60,7 +66,7 @@ def open_view(folder: Path) -> Context:
     """The planner's view of a folder with a study and a store."""
     study, models = StudyService(path=str(folder / "study.yaml")), LanguageModels()
     store = StoreService(study=study, root=str(folder / "store")).open()
-    return Context(GRAPH, study.load(), store, slicer_of(store.root), tools_of(models))
+    return Context(GRAPH, study.load(), store, slicer_of(store.root), tools_of(models, store))
 
 
 def fill(view: Context) -> int:
@@ -119,7 +125,7 @@ def since(started: tuple[float, float]) -> tuple[float, ...]:
     return tuple(now - before for now, before in zip(clock(), started, strict=True))
 
 
-def measure(what: str, folder: Path) -> dict[str, tuple[float, ...]]:
+def measure(what: str, folder: Path) -> dict:
     """What one thing takes in this process; called in a process of its own, whose imports count."""
     started = (0.0, time.perf_counter() - time.process_time())
     if what == "load":
@@ -135,10 +141,12 @@ def measure(what: str, folder: Path) -> dict[str, tuple[float, ...]]:
         sys.stdout = sys.__stdout__
     elif what in ("plan", "plan, looked up anew"):
         view = open_view(folder)
-        [Snapshot(view).code(key, cell) for key in GRAPH.nodes for cell in view.graph.cells(key, view.study)[:1]]
+        for key in GRAPH.nodes:
+            for cell in view.graph.cells(key, view.study)[:1]:
+                Snapshot(view).code(key, cell)
         started = clock()  # hashes of code are the same for both
-        found = plan(view) if what == "plan" else looked_up_anew(view)
-        assert not [item for item in found if item != "external_data"], found[:3]
+        found = [(one.key, one.cell) for one in plan(view)] if what == "plan" else looked_up_anew(view)
+        return {what: since(started), "stale": sorted(f"{key} {cell_name(cell)}" for key, cell in found)}
     else:
         return tick(folder, "store" if what == "tick" else "empty")
     return {what: since(started)}
@@ -172,49 +180,80 @@ def tick(folder: Path, store: str) -> dict[str, tuple[float, ...]]:
     return found
 
 
-KINDS = ("load", "status", "status of an empty store", "tick", "tick of an empty store", "plan")
+KINDS = ("load", "status", "status of an empty store", "tick", "tick of an empty store")
+PLANS = ("plan", "plan, looked up anew")
 
 
-def run_child(what: str, folder: Path) -> dict:
+def damage(folder: Path) -> int:
+    """Delete the file of some results; how many."""
+    files = sorted((folder / "store").rglob("*.parquet"))[::DAMAGED]
+    for file in files:
+        file.unlink()
+    return len(files)
+
+
+def apart(what: str, folder: Path) -> dict:
     """Measure in a child process: both times by name, and its peak memory in MB."""
-    command = [sys.executable, "-W", "ignore", __file__, "--child", what, "--folder", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.planner_scale", what, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", type=float, nargs="+", default=[1, 3, 10])
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--child")
-    options = parser.parse_args()
-    if options.child:
-        warnings.simplefilter("ignore")
-        found = measure(options.child, options.folder)
-        print(json.dumps({**found, "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}))
-        return 0
-    failed = False
-    for size in options.sizes:
-        with tempfile.TemporaryDirectory(dir=options.folder) as name:
-            folder = Path(name)
-            write_study(folder, round(MODELS * size))
-            started = time.perf_counter()
-            cells = fill(open_view(folder))
-            print(f"{cells:,} cells, written in {time.perf_counter() - started:.0f} s", flush=True)
-            seconds = {}
-            for what in (*KINDS, *(["plan, looked up anew"] if size <= 1 else [])):
-                found = run_child(what, folder)
-                memory = found.pop("MB")
-                seconds |= found
-                for label, (took, passed) in found.items():
-                    beyond = size == 1 and label in KINDS and (took > SECONDS or memory > MEGABYTES)
-                    failed |= beyond
-                    line = f"  {label:32} {took:7.2f} CPU s {passed:7.2f} s {memory:6.0f} MB"
-                    print(line + "  BEYOND THE LIMIT" * beyond, flush=True)
-            if "plan, looked up anew" in seconds:
-                print(f"  the plan is {seconds['plan, looked up anew'][0] / seconds['plan'][0]:.0f} times faster than before")
-    return int(failed)
+def rows(run: Run, sizes: Sequence[float] = (1, 3)) -> Iterator[Row]:
+    """For each size a row of each kind, and one of the plan against the planner as it was."""
+    base: dict[str, float] = {}
+    for size in sizes:
+        folder = run.folder / f"size-{size}"
+        folder.mkdir()
+        write_study(folder, round(MODELS * size))
+        cells = fill(open_view(folder))
+        base.setdefault("cells", cells)
+        for what in KINDS:
+            found = apart(what, folder)
+            memory = Check("peak memory in MB", found.pop("MB"), MEGABYTES)
+            for label, (took, _) in found.items():
+                yield kind_row(label, took, memory, cells, base)
+        yield plan_row(folder, cells)
+
+
+def kind_row(label: str, took: float, memory: Check, cells: int, base: dict[str, float]) -> Row:
+    """Against the limits at the first size, and against the first size in proportion at others."""
+    what, size = f"planner: {label}", f"{cells:,} cells"
+    if label not in base:
+        base[label] = took
+        limits = (Check("CPU seconds", took, SECONDS), memory)
+        return Row(what, size, "limits that were asked for", took, checks=limits, clock="CPU")
+    times = cells / base["cells"]
+    baseline = f"its time for {base['cells']:,} cells, times {times:.2f}"
+    return Row(what, size, baseline, took, base[label] * times, (memory,), clock="CPU", scaled="in proportion to cells")
+
+
+def plan_row(folder: Path, cells: int) -> Row:
+    """The plan of a whole store, and of one with damage, by both planners."""
+    whole = [apart(what, folder) for what in PLANS]
+    damaged = damage(folder)
+    hurt = [set(apart(what, folder)["stale"]) for what in PLANS]
+    expected = {pair.strip() for pair in ("external_data",)}  # a study without rows of such data has none to be stale
+    return Row(
+        "planner: the plan alone",
+        f"{cells:,} cells",
+        "the planner that looked up everything anew for each cell (its code is kept in the benchmark)",
+        whole[0]["plan"][0],
+        whole[1]["plan, looked up anew"][0],
+        (
+            Check("stale cells in a whole store", sum(len(set(found["stale"]) - expected) for found in whole), 0),
+            Check("damaged results not found", max(0, damaged - min(map(len, hurt))), 0),
+            Check(f"of {len(hurt[0]):,} cells stale after damage, found by one alone", len(hurt[0] ^ hurt[1]), 0),
+        ),
+        clock="CPU",
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    warnings.simplefilter("ignore")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what")
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    measured = measure(arguments.what, arguments.folder)
+    print(json.dumps({**measured, "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}))

