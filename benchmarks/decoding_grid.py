@@ -86,18 +86,14 @@ class Comparison:
         self.sizes = self.members = 0
         self.largest = 0.0
 
-    def add(
-        self, rule: TruncationRule, column: int, t: int, scores: torch.Tensor, probs: torch.Tensor
-    ) -> None:
+    def add(self, rule: TruncationRule, column: int, t: int, scores: torch.Tensor, probs: torch.Tensor) -> None:
         """Compare one configuration."""
         kept, probs, chosen = torch.isfinite(scores).numpy(), probs.numpy(), self.selections
         self.sizes += int((chosen.size[:, t, column] != kept.sum(axis=1)).sum())
         keeps = chosen.keeps[:, t, column]
         ours = np.where(keeps, np.exp(chosen.log_probs[:, t] - chosen.log_mass[self.rows, t, column]), 0.0)
         self.members += int((keeps != kept[self.rows, self.tokens])[self.untied].sum())
-        self.largest = max(
-            self.largest, float(np.abs(ours - probs[self.rows, self.tokens])[self.untied].max())
-        )
+        self.largest = max(self.largest, float(np.abs(ours - probs[self.rows, self.tokens])[self.untied].max()))
         for row in self.rng.integers(0, len(self.logits), 2):
             conditional = Conditional(self.logits[row], np.arange(self.logits.shape[1]))
             view = Tempered(conditional, np.array([TEMPERATURES[t]]))
@@ -110,7 +106,9 @@ class Comparison:
             self.largest = max(self.largest, float(np.abs(np.sort(ours) - np.sort(probs[row])).max()))
 
 
-def time_warpers(grid: DecodingGrid, logits: np.ndarray, sample: int | None, comparison: Comparison) -> tuple[float, int]:
+def time_warpers(
+    grid: DecodingGrid, logits: np.ndarray, sample: int | None, comparison: Comparison
+) -> tuple[float, int]:
     """(seconds for the whole grid, configurations run); every rule's share is scaled from its own sample."""
     scores = torch.from_numpy(logits.astype(np.float64))
     rng = np.random.default_rng(0)
@@ -157,6 +155,8 @@ def rows(run: Run, vocab: int = 49_152, sample: int | None = 4, repeat: int = 3)
         Check("largest difference of a probability", comparison.largest, 1e-9),
     )
     baseline = f"transformers {version('transformers')}, warpers called per setting, float64"
-    yield Row("decoding grid: sets and masses", size, baseline, seconds["sets"], slow, checks, target=TARGET, scaled=how)
+    yield Row(
+        "decoding grid: sets and masses", size, baseline, seconds["sets"], slow, checks, target=TARGET, scaled=how
+    )
     what = "decoding grid: the whole sweep (Val, Div, Prec_seq, Rec_seq, E.1)"
     yield Row(what, size, baseline, seconds["sweep"], slow, checks, target=TARGET, scaled=how)

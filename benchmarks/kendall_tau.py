@@ -60,4 +60,6 @@ def rows(run: Run, prompts: int = 200, rollouts: int = 100, repeat: int = 15) ->
     if "torchmetrics" not in sides:
         raise NotHere("torchmetrics is not installed: pip install -c constraints.txt -e '.[bench]'")
     median = sides["torchmetrics"].median
-    yield Row(what, size, f"torchmetrics {version('torchmetrics')}, float64", ours.median, median, (same,), target=TARGET)
+    yield Row(
+        what, size, f"torchmetrics {version('torchmetrics')}, float64", ours.median, median, (same,), target=TARGET
+    )

@@ -27,6 +27,7 @@ def processor() -> str:
 
 def commit() -> str:
     """The commit of the code, with ``+`` where tracked files differ from it; "unknown" outside git."""
+
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -55,5 +56,10 @@ def machine() -> str:
 def busy_seconds() -> float:
     """CPU seconds that all cores have worked since the machine started."""
     times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0) \
+    return (
+        sum(times)
+        - times.idle
+        - getattr(times, "iowait", 0.0)
+        - getattr(times, "guest", 0.0)
         - getattr(times, "guest_nice", 0.0)
+    )

@@ -77,8 +77,9 @@ def one_by_one(validity: pl.DataFrame, nodes: pl.DataFrame) -> tuple[float, list
     """Seconds and values of the sampled nodes by the functions for a single conditional."""
     groups = {
         key: group
-        for key, group in validity.join(nodes, left_on=["seed", "parent"], right_on=["seed", "node"], how="semi")
-        .group_by("seed", "parent", maintain_order=True)
+        for key, group in validity.join(
+            nodes, left_on=["seed", "parent"], right_on=["seed", "node"], how="semi"
+        ).group_by("seed", "parent", maintain_order=True)
     }
     start = time.perf_counter()
     found = []

@@ -9,17 +9,18 @@ HEAD = """# Benchmarks
 
 <!-- Written by `make bench` from benchmarks/results.json; edits here are lost. -->
 
-Each row is a comparison with a named baseline, both sides measured in turns in one process with the same number of
-threads, and a check that both found the same: a number that must not exceed the limit behind it. `make bench` fails if one
-does, or if a benchmark ends with an error. The ratio is how many times longer the baseline takes; a ratio below the one
-that was asked for is marked, and fails nothing, since times depend on what else the machine does. Quote ratios, not
-times.
+Each row is a comparison with a named baseline, measured on the same threads, and a check that both found the same: a
+number that must not exceed the limit behind it. `make bench` fails if one does, or if a benchmark ends with an error.
+The ratio is how many times longer the baseline takes; a ratio below the one that was asked for is marked, and fails
+nothing, since times depend on what else the machine does. Quote ratios, not times.
 
-`make bench ONLY=kendall_tau` measures one benchmark and keeps the other rows; `make bench LEVEL=full` runs slow baselines in
-full where they are scaled from a sample otherwise, and larger sizes (hours). What a benchmark does exactly stands at the
-head of its file in [benchmarks/](../benchmarks). A benchmark whose baseline is not installed says so and keeps its rows.
+`make bench ONLY=kendall_tau` measures one benchmark and keeps the other rows; `make bench LEVEL=full` runs all of the
+slow baselines that are scaled from a sample otherwise, and larger sizes (hours). What a benchmark does exactly stands
+at the head of its file in [benchmarks/](../benchmarks). One whose baseline is not installed says so and keeps its rows.
 """
-COLUMNS = "| what | size | baseline | ours | baseline's | ratio | same? | scaled | run |\n|---|---|---|--:|--:|--:|---|---|---|\n"
+COLUMNS = """| what | size | baseline | ours | baseline's | ratio | same? | scaled | run |
+|---|---|---|--:|--:|--:|---|---|---|
+"""
 
 
 def page(results: Results) -> str:
@@ -38,8 +39,8 @@ def page(results: Results) -> str:
         spread = f"{min(busy.values()):.1f} to {max(busy.values()):.1f}"
         text += (
             f"- **{name}**: {invocation.date} UTC, commit {invocation.commit}, {invocation.level} sizes; "
-            f"{_cell(invocation.machine)}. Load average at the start {invocation.load:.1f}; while a benchmark ran, other "
-            f"work used {spread} cores.\n"
+            f"{_cell(invocation.machine)}. Load average at the start {invocation.load:.1f}; while a benchmark ran, "
+            f"other work used {spread} cores.\n"
         )
     return text
 

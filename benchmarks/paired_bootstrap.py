@@ -85,7 +85,11 @@ def spread_of(sides: list[np.ndarray]) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         kinds = (base, instruct, instruct - base, 100 * (instruct - base) / np.abs(base))
         return np.column_stack(
-            [part for kind in kinds for part in (kind.std(axis=0, ddof=1), *np.nanquantile(kind, [0.025, 0.975], axis=0))]
+            [
+                part
+                for kind in kinds
+                for part in (kind.std(axis=0, ddof=1), *np.nanquantile(kind, [0.025, 0.975], axis=0))
+            ]
         )
 
 
@@ -94,7 +98,9 @@ def difference(ours: np.ndarray, expected: np.ndarray) -> Check:
     if not np.array_equal(np.isfinite(ours), np.isfinite(expected)):
         return Check("numbers that only one side has", float(np.sum(np.isfinite(ours) != np.isfinite(expected))), 0)
     apart = np.abs(ours - expected) / np.maximum(1, np.abs(expected))
-    return Check("largest relative difference", float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan, TOLERANCE)
+    return Check(
+        "largest relative difference", float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan, TOLERANCE
+    )
 
 
 def rows(
@@ -104,7 +110,8 @@ def rows(
     (base, base_cells), (instruct, instruct_cells) = (drawn_side(seed, prompts, rollouts) for seed in (0, 1))
     sides = (base, instruct)
     numbers = [
-        {name: column.to_numpy() for table in side.values() for name, column in table.to_dict().items()} for side in sides
+        {name: column.to_numpy() for table in side.values() for name, column in table.to_dict().items()}
+        for side in sides
     ]
     sample = min(sample, draws)
     indexes = np.random.default_rng(42).integers(0, prompts, (draws, prompts))

@@ -1,12 +1,15 @@
 """Planning at scale: CPU seconds and memory of loading, ``status`` and the sensor's tick, at growing sizes.
 
 At size 1 a study has 50 models, and 8 tasks, 6 sweeps and 6 kinds of rollouts (20 in all): 11,207 asset cells with all
-assets. Larger ones have more models. Every cell has a synthetic result with the fingerprint that the planner expects.
-Each figure is taken in a process of its own, whose imports count: CPU seconds (one thread; on a quiet machine they are the
-seconds that pass) and the peak memory. Larger sizes are compared with the time of size 1 in proportion to their cells.
+assets. Larger ones have more models. Every cell has a synthetic result with the fingerprint that the planner
+expects.
+Each figure is taken in a process of its own, whose imports count: CPU seconds (one thread; on a quiet machine they are
+the seconds that pass) and the peak memory. Larger sizes are compared with the time of size 1 in proportion to their
+cells.
 
-The plan alone is compared with the planner that looked up everything anew for each cell (:func:`looked_up_anew`), on the
-same store. Both must find nothing stale in the whole store, and the same cells after files of some results were deleted.
+The plan alone is compared with the planner that looked up everything anew for each cell (:func:`looked_up_anew`), on
+the same store. Both must find nothing stale in the whole store, and the same cells after files of some results were
+deleted.
 """
 
 import argparse

@@ -160,10 +160,11 @@ def rows(
             )
         finally:
             model.__dict__["tokenization"] = view
+        length = np.mean([len(ids) for ids in asked])
         drawn = [[one for turn in sides[side].values for one in turn] for side in ("ours", "theirs")]
         yield Row(
             f"1,000 tokens of rollouts with step entropies, SmolLM2, {case}",
-            f"{len(asked)} prompts of {np.mean(list(map(len, asked))):.0f} tokens × {samples}, {batch_rows} rows, cap {most}",
+            f"{len(asked)} prompts of {length:.0f} tokens × {samples}, {batch_rows} rows, cap {most}",
             baseline,
             thousand(sides["ours"]),
             thousand(sides["theirs"]),

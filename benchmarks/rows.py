@@ -100,4 +100,4 @@ class Row:
 
 
 class NotHere(Exception):
-    """A baseline or server that this machine lacks; the message is what to install. The benchmark's rows stay as they are."""
+    """A baseline that this machine lacks; the message is what to install. The benchmark's rows stay as they are."""

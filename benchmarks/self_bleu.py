@@ -48,7 +48,7 @@ def fast_bleu_scores(texts: list[str]) -> np.ndarray:
 
 
 def rows(run: Run, texts: int = 1000, tokens: int = 60, sample: int | None = 60, repeat: int = 5) -> Iterator[Row]:
-    """Against NLTK on ``sample`` texts (None: all), then against fast-bleu; medians of ``repeat`` turns of the fast sides."""
+    """Against NLTK on ``sample`` texts (None: all), then against fast-bleu; medians of ``repeat`` turns."""
     drawn, chosen = drawn_texts(texts, tokens), np.arange(texts)
     if sample is not None and sample < texts:
         chosen = np.random.default_rng(1).choice(texts, size=sample, replace=False)
@@ -62,13 +62,17 @@ def rows(run: Run, texts: int = 1000, tokens: int = 60, sample: int | None = 60,
     ours, nltk = sides["ours"], sides["nltk"]
     scores = ours.values[0]
     what, size = "Self-BLEU-4", f"{texts:,} texts of about {tokens} tokens"
-    same = Check("largest difference of a score", float(np.abs(scores[chosen] - np.concatenate(nltk.values)).max()), TOLERANCE)
+    same = Check(
+        "largest difference of a score", float(np.abs(scores[chosen] - np.concatenate(nltk.values)).max()), TOLERANCE
+    )
     how = "" if chosen.size == texts else f"NLTK from {chosen.size} random texts"
     slow = nltk.total * texts / chosen.size
     baseline = f"NLTK {version('nltk')}, sentence_bleu against all others"
     yield Row(what, size, baseline, ours.median, slow, (same,), target=TARGET, scaled=how)
     if not native:
         raise NotHere("fast-bleu is not installed: pip install fast-bleu==0.0.90 (needs a C++ compiler)")
-    other = Check("largest difference of a score", float(np.abs(scores - sides["fast_bleu"].values[0]).max()), TOLERANCE)
+    other = Check(
+        "largest difference of a score", float(np.abs(scores - sides["fast_bleu"].values[0]).max()), TOLERANCE
+    )
     baseline = f"fast-bleu {version('fast-bleu')} (C++)"
     yield Row(what, size, baseline, ours.median, sides["fast_bleu"].median, (other,), target=1.0)

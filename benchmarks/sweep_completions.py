@@ -1,8 +1,8 @@
 """Greedy completions of a sweep tree's leaves against `model.generate` called once per candidate, on SmolLM2.
 
 The baseline is the usual way: every candidate (prompt + swept tokens) through transformers' greedy ``generate`` with
-its own key-value cache, on a random sample of the candidates. Both sides run in one process on the same weights, threads
-and dtype, in turns, and their texts are compared token by token.
+its own key-value cache, on a random sample of the candidates. Both sides run in one process on the same weights,
+threads and dtype, in turns, and their texts are compared token by token.
 """
 
 from collections.abc import Iterator, Sequence

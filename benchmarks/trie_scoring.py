@@ -61,9 +61,7 @@ def largest_difference(model: TransformersModel, context, sequences, trie: Prefi
             node = int(children[np.searchsorted(tokens, token)])
         ids = torch.tensor([[*context, *sequence]], device=model.loaded.model.device)
         with torch.inference_mode():
-            slow = model.loaded.model(
-                input_ids=ids, use_cache=False, logits_to_keep=len(sequence) + 1
-            ).logits[0, :-1]
+            slow = model.loaded.model(input_ids=ids, use_cache=False, logits_to_keep=len(sequence) + 1).logits[0, :-1]
         slow = slow.float().cpu().numpy()
         for index, block in model.trie_logits(context, trie, np.array(rows)):
             expected = slow[[rows.index(row) for row in index]]

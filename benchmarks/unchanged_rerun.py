@@ -1,7 +1,7 @@
 """What an unchanged rerun costs: the same command twice on one store; the second must run nothing and load nothing.
 
-Baseline: the first run, with the conversion of the weights. The study is the shape part of the demo with its first model
-and a few tasks.
+Baseline: the first run, with the conversion of the weights. The study is the shape part of the demo with its first
+model and a few tasks.
 """
 
 import hashlib

@@ -47,7 +47,10 @@ WRONG = {
     "kendall_tau": ("kendall_tau", shifted(1e-10)),
     "self_bleu": ("self_bleu_scores", shifted(1e-10)),
     "exact_d4_memory": ("sweep", sweep_off),
-    "paired_bootstrap": ("paired_comparison", lambda found: found.with_columns(pl.selectors.ends_with("_se") * (1 + 1e-7))),
+    "paired_bootstrap": (
+        "paired_comparison",
+        lambda found: found.with_columns(pl.selectors.ends_with("_se") * (1 + 1e-7)),
+    ),
     "million_leaf_tree": ("node_summaries", lambda found: found.with_columns(pl.col("auc") + 1e-9)),
     "decoding_grid": ("select_everywhere", lambda found: dataclasses.replace(found, log_mass=found.log_mass + 1e-6)),
 }
@@ -70,7 +73,9 @@ def test_intervals_that_are_too_narrow_break_the_coverage(tmp_path, monkeypatch)
     def narrow(*arguments):
         found = right(*arguments)
         middle = [pl.col("est") + (pl.col(end) - pl.col("est")) / 2 for end in ("ci_low", "ci_high")]
-        return types.SimpleNamespace(summary=found.summary.with_columns(middle[0].alias("ci_low"), middle[1].alias("ci_high")))
+        return types.SimpleNamespace(
+            summary=found.summary.with_columns(middle[0].alias("ci_low"), middle[1].alias("ci_high"))
+        )
 
     monkeypatch.setattr(canopy_coverage, "canopy_measures", narrow)
     assert all(row.broken for row in measured("canopy_coverage", tmp_path))

@@ -48,7 +48,10 @@ def test_a_suite_that_holds_ends_with_0_and_a_table(tmp_path):
     written(tmp_path / "suite", one="", two="")
     done = bench(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(table(tmp_path)) == 2 and "| 3 (asked for: 2) | difference 0 (limit 1.0e-09) | all run | a |" in table(tmp_path)[0]
+    assert (
+        len(table(tmp_path)) == 2
+        and "| 3 (asked for: 2) | difference 0 (limit 1.0e-09) | all run | a |" in table(tmp_path)[0]
+    )
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -56,7 +59,10 @@ def test_a_suite_that_holds_ends_with_0_and_a_table(tmp_path):
     ("then", "named"),
     [
         ("yield Row('sums', 'two', 'naive', 1.0, 3.0, (Check('difference', 2e-9, 1e-9),))", "BROKEN: bad, sums: "),
-        ("yield Row('sums', 'two', 'naive', 1.0, 3.0, (Check('difference', float('nan'), 1e-9),))", "BROKEN: bad, sums: "),
+        (
+            "yield Row('sums', 'two', 'naive', 1.0, 3.0, (Check('difference', float('nan'), 1e-9),))",
+            "BROKEN: bad, sums: ",
+        ),
         ("raise MemoryError('too large')", "FAILED: bad ended with status 1"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "FAILED: bad was killed by SIGKILL"),
         ("import time; time.sleep(600)", "FAILED: bad took longer than 8 s"),
