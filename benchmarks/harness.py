@@ -39,12 +39,18 @@ NOT_HERE = 77  # exit status of a benchmark whose baseline is not installed
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the process of one benchmark left: its rows, why it failed or did not run, and what it took."""
+    """What the process of one benchmark left: its rows, why it failed or did not run, and what it took.
+
+    Attributes:
+        cpu_seconds: Of its process and those that it waited for.
+        others: Cores that other work used meanwhile, on average.
+    """
 
     rows: list[Row]
     failure: str | None
     not_here: str | None
     seconds: float
+    cpu_seconds: float
     others: float
 
 
@@ -81,7 +87,6 @@ def sizes_of(module: ModuleType, level: str, given: Mapping[str, Any]) -> dict[s
 
 def child(path: Path, level: str, given: Mapping[str, Any], cache_dir: Path, out: Path) -> int:
     """Run one benchmark here and append each row to a file as soon as it is there."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
     module = load(path)
     threads = int(os.environ[THREAD_VARIABLES[0]])
     with tempfile.TemporaryDirectory() as folder, open(out, "a") as file:
@@ -135,7 +140,8 @@ def run_apart(path: Path, level: str, given: Mapping[str, Any], cache_dir: Path,
         finally:
             _end(process)
         seconds = time.perf_counter() - started
-        others = max(0.0, busy_seconds() - busy - (_children_seconds() - ours)) / seconds
+        cpu_seconds = _children_seconds() - ours
+        others = max(0.0, busy_seconds() - busy - cpu_seconds) / seconds
         rows = _rows_in(out)
         missing = out.with_suffix(".missing").read_text() if process.returncode == NOT_HERE else None
     if failure is None and process.returncode not in (0, NOT_HERE):
@@ -144,7 +150,7 @@ def run_apart(path: Path, level: str, given: Mapping[str, Any], cache_dir: Path,
         failure = f"{how}; its last words stand above"
     if failure is None and missing is None and not rows:
         failure = "gave no row"
-    return Outcome(rows, failure, missing, seconds, others)
+    return Outcome(rows, failure, missing, seconds, cpu_seconds, others)
 
 
 def _children_seconds() -> float:
@@ -195,7 +201,8 @@ def run_all(options: argparse.Namespace, files: Mapping[str, Path], given: Mappi
         estimate = f" ({this}; all that is left: {rest})" if rest else f" ({this})" if this else ""
         print(f"[{place}/{len(files)}] {name}{estimate}", flush=True)
         outcome = run_apart(path, options.level, given, options.cache_dir, options.limit or LIMIT_S[options.level])
-        print(f"  {outcome.seconds:.0f} s; other work used {outcome.others:.1f} cores", flush=True)
+        took = f"{outcome.seconds:.0f} s, {outcome.cpu_seconds:.0f} CPU s"
+        print(f"  {took}; other work used {outcome.others:.1f} cores", flush=True)
         wrong += [f"FAILED: {name} {outcome.failure}"] * (outcome.failure is not None)
         wrong += [f"BROKEN: {name}, {row.what}: {said(check)}" for row in outcome.rows for check in row.broken]
         missed += [f"below the ratio asked for: {name}, {told(row)}" for row in outcome.rows if row.missed and write]
@@ -217,6 +224,7 @@ def run_all(options: argparse.Namespace, files: Mapping[str, Path], given: Mappi
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line; 0 if every check holds, 1 if not, 2 for a wrong command."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends with this process
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", help="names of benchmarks (default: all), and sizes as key=value")
     parser.add_argument("--level", choices=LEVELS, default="default", help="sizes; small writes no table")

@@ -24,7 +24,7 @@ from calib_assets.decoding import TopK
 from calib_assets.decoding.policy import Greedy, Policy, Sampled
 from resources.language_models import ModelSettings, ModelSource, RolloutRequest, TransformersModel
 
-SMALL = {"samples": 2, "repeat": 1, "cap": 8, "greedy": 8}
+SMALL = {"samples": 2, "repeat": 1, "cap": 6, "greedy": 6, "pilot": 8}
 FULL = {"samples": 32, "repeat": 4, "cap": 128}
 CHANCE = 1e-3
 PROMPTS = (
@@ -127,9 +127,15 @@ def thousand(side: Side) -> float:
 
 
 def rows(
-    run: Run, samples: int = 16, batch_rows: int = 64, repeat: int = 2, cap: int = 64, greedy: int = 40
+    run: Run,
+    samples: int = 16,
+    batch_rows: int = 64,
+    repeat: int = 2,
+    cap: int = 64,
+    greedy: int = 40,
+    pilot: int = 256,
 ) -> Iterator[Row]:
-    """A row for each case, then one for greedy rollouts."""
+    """A row for each case, then one for greedy rollouts. The mean length is taken from answers of ``pilot`` tokens."""
     import torch
 
     torch.set_num_threads(run.threads)
@@ -140,9 +146,9 @@ def rows(
     each = [model.tokenization.context(prompt).ids for prompt in PROMPTS]
     long = [model.tokenization.context(f"{shots}Question: {prompt}\nAnswer:").ids for prompt in PROMPTS]
     policy = Sampled(TopK(RANKS))
-    pilot = rolled(model, [context for context in each for _ in range(4)], 256, batch_rows, policy, seed=99)
+    first = rolled(model, [context for context in each for _ in range(4)], pilot, batch_rows, policy, seed=99)
     generated(model, each, 2, do_sample=False)  # both are warm now
-    mean = float(np.mean([len(one) for one in pilot]))
+    mean = float(np.mean([len(one) for one in first]))
     cases = {
         "end early": (each, int(CAP_MULTIPLE * mean)),
         "to the cap, few-shot": (long, cap),

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.machine import ROOT
@@ -179,3 +181,18 @@ def test_numbers_are_short():
     assert [number(value) for value in values] == [
         "0", "3", "2.5e-16", "0.0123", "1.5", "283", "11,207", "2.2e+07", "nan", "inf",
     ]  # fmt: skip
+
+
+def test_the_benchmark_ends_with_the_harness(tmp_path):
+    marker = tmp_path / "pid"
+    written(
+        tmp_path / "suite", one=f"import os, time; open({str(marker)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    command = [sys.executable, "-m", "benchmarks", "--small", "--folder", str(tmp_path / "suite")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as harness:
+        while not (marker.exists() and marker.read_text()):
+            assert harness.poll() is None
+            time.sleep(0.05)
+        harness.terminate()
+        assert harness.wait(30) == 143
+    assert not psutil.pid_exists(int(marker.read_text()))
