@@ -110,7 +110,8 @@ def told(row: Row) -> str:
     times = [f"{number(took)} s" for took in (row.ours_s, row.baseline_s) if took is not None]
     same = "; ".join(map(said, row.checks)) or f"not checked: {row.unchecked}"
     scaled = f" ({row.scaled})" if row.scaled else ""
-    return f"{row.what}, {row.size}, against {row.baseline}{scaled}: {' and '.join(times)}{ratio}; {same}"
+    found = "; ".join(filter(None, (" and ".join(times) + ratio, same)))
+    return f"{row.what}, {row.size}, against {row.baseline}{scaled}: {found}"
 
 
 def threads_of(path: Path) -> int:
