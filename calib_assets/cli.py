@@ -176,8 +176,9 @@ def _run(view, selection: Selection, started: float) -> int:
         print(f"CHECK FAILED {check}", file=sys.stderr)
     for item in summary.left:
         print(f"still stale: {item.name}", file=sys.stderr)
-    if (manifest := view.store.current("report", ())) is not None:
-        print(f"report: {view.store.files(manifest, ['report.html']) / 'report.html'}")
+    for page in ("report", "explorer"):
+        if (manifest := view.store.current(page, ())) is not None:
+            print(f"{page}: {view.store.files(manifest, [f'{page}.html']) / f'{page}.html'}")
     return 0 if summary.ok else 1
 
 

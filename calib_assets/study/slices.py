@@ -1,7 +1,7 @@
 """Slices: the parts of a study that an asset reads, so that it depends on these and on nothing else.
 
 Each slice is plain JSON data; its hash is the data version of the spec asset of the same name. Identity only: paths,
-devices, licence notes and titles stay out, except in ``report_spec``, whose readers show them.
+devices, licence notes and titles stay out, except in ``report_spec`` and ``title_spec``, whose readers show them.
 """
 
 from collections.abc import Callable
@@ -135,6 +135,11 @@ def catalogue_spec(study: Study) -> Slice:
     return {"models": rows}
 
 
+def title_spec(study: Study) -> Slice:
+    """The heading of pages."""
+    return {"title": study.title}
+
+
 def report_spec(study: Study) -> Slice:
     """The document, since the report prints it; of files only their names, since folders are circumstance."""
     circumstance = {"endpoint", "concurrency", "timeout_s", "max_attempts", "price_per_million", "budget"}
@@ -182,6 +187,7 @@ SLICES: dict[str, tuple[tuple[str, ...], Callable[..., Slice]]] = {
     "annotations_spec": ((), annotations_spec),
     "catalogue_spec": ((), catalogue_spec),
     "report_spec": ((), report_spec),
+    "title_spec": ((), title_spec),
     **CANOPY_SLICES,
     **CASE_SLICES,
 }

@@ -43,7 +43,7 @@ def test_every_asset_has_group_kind_owner_tags_and_description(specs):
 def test_kinds_and_work_say_what_runs(specs):
     assert specs["exact_logit_cache"].kinds == {"pytorch", "huggingface", "polars"}
     assert specs["judge_labels"].kinds >= {"openai", "polars", "matplotlib"}
-    assert specs["report"].kinds == {"html"}
+    assert specs["report"].kinds == specs["explorer"].kinds == {"html"}
     work = {key: specs[key].tags["calib/work"] for key in GRAPH.nodes}
     assert work["rollouts"] == "model" and work["similarity_labels"] == "judge"
     assert work["rollout_embeddings"] == "encoder" and work["calibration_gap"] == "cpu"
@@ -77,7 +77,7 @@ def test_every_result_shows_its_columns_with_their_meaning(shown):
     for (key, cell), entries in shown.items():
         schemas = [value for value in entries.values() if isinstance(value, dg.TableSchema)]
         schemas += [value.schema for value in entries.values() if isinstance(value, dg.TableSchemaMetadataValue)]
-        assert schemas or key.endswith("_section") or key == "report", key
+        assert schemas or key.endswith(("_section", "_explorer")) or key in ("report", "explorer"), key
         assert all(column.description for schema in schemas for column in schema.columns), (key, cell)
 
 

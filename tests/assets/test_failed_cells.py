@@ -118,7 +118,8 @@ def test_selections_are_what_they_name_with_what_they_need(workplace):
 
     def part(name):
         asset = name.partition("[")[0]
-        return asset.removesuffix("_section") if asset.endswith("_section") else GRAPH.nodes[asset].group
+        stem, _, kind = asset.partition("_")
+        return stem if kind in ("section", "explorer") else GRAPH.nodes[asset].group
 
     assert selected(workplace) == every
     assert selected(workplace, part="shape") == {name for name in every if part(name) in ("shape", "report")}
@@ -149,6 +150,8 @@ def test_report_only_leaves_out_and_names_what_is_not_computed(workplace, instan
     assert "<code>shape_section[gamma|digits]</code>" in text and "results are not computed yet" in text
     # Contexts of given prompts need no model; nothing else of the new one was touched.
     assert missing - {item.name for item in plan(workplace.view())} == {"prefixes[gamma|letters]"}
+    explorer = workplace.store.open().read("explorer", (), "explorer.html").decode()
+    assert "<code>shape_explorer[gamma|digits]</code>" in explorer and "Not computed yet" in explorer
     assert "report" in stale_names(workplace)  # it waits for the new model
 
 

@@ -95,7 +95,7 @@ def test_status_prints_reasons_and_model_work(workplace, capsys, monkeypatch):
     assert main(["status"]) == 0
     # 10 assets of the shape study in 4 cells, 15 of the order study in 4, 9 of the canopy study in 4, one external
     # data set, and 7 of the whole study
-    assert "all 144 asset cells are up to date" in capsys.readouterr().out
+    assert "all 153 asset cells are up to date" in capsys.readouterr().out
     workplace.edit(lambda study: study["tasks"][0].update(length=1))
     assert main(["status"]) == 1
     printed = capsys.readouterr().out

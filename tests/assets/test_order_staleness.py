@@ -86,7 +86,7 @@ def test_a_new_sweep_touches_its_cells_and_the_fan_ins(workplace, instance):
     for key, cells in computed.items():
         if GRAPH.axes(key):
             assert cells == {"alpha|again", "beta|again"}, key
-    assert set(computed) == MODEL_SWEEP | {"judge_agreement", "model_scaling", "report"} & set(computed)
+    assert set(computed) == MODEL_SWEEP | {"judge_agreement", "model_scaling", "report", "explorer"} & set(computed)
 
 
 def test_without_sweeps_the_shape_study_stands_alone(workplace, instance):
@@ -101,7 +101,7 @@ def test_without_sweeps_the_shape_study_stands_alone(workplace, instance):
 def test_without_tasks_the_order_study_stands_alone(workplace, instance):
     workplace.edit(lambda study: study.update(tasks=[]))
     computed = refreshed(workplace, instance)
-    assert set(computed) == {"report"}
+    assert set(computed) == {"report", "explorer"}
 
 
 def test_the_plan_states_tokens_and_judge_calls(workplace):

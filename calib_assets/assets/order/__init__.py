@@ -9,6 +9,7 @@ from calib_assets.assets.order import (
     judge_labels,
     model_scaling,
     oracle_tokens,
+    order_explorer,
     order_section,
     precision_recall_frontier,
     prefixes,
@@ -35,4 +36,5 @@ NODES = (
     judge_agreement.NODE,
     model_scaling.NODE,
     order_section.NODE,
+    order_explorer.NODE,
 )

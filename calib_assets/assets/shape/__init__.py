@@ -8,6 +8,7 @@ from calib_assets.assets.shape import (
     logit_fits,
     sequence_precision_recall,
     sequence_probabilities,
+    shape_explorer,
     shape_section,
     theory_bounds,
     validity_diversity_frontier,
@@ -24,4 +25,5 @@ NODES = (
     theory_bounds.NODE,
     logit_fits.NODE,
     shape_section.NODE,
+    shape_explorer.NODE,
 )
