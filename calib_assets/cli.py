@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +14,17 @@ import polars as pl
 from calib_assets.staleness.graph import Work
 from calib_assets.staleness.planner import Stale
 from calib_assets.staleness.selection import Selection, SelectionError
-from calib_assets.study import StudyError, load_study, study_path
+from calib_assets.study import Study, StudyError, load_study, study_path
+from calib_assets.study.errors import Problem
 from calib_assets.study.external import read_external
+from calib_assets.study.load import line_of
 from calib_assets.study.problem_sets import problem_count
 from calib_assets.study.prompts import prompt_count, prompts_digest, prompts_of
 from resources.artifacts.atomic import DiskSpaceError, StorageError
 from resources.endpoints.errors import ServerError
 from resources.language_models.errors import ModelError
+from resources.language_models.sources import ModelSource, content_digest, resolve
+from resources.services.language_models import CACHE_FOLDER, source_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,6 +92,7 @@ def _selection(options: argparse.Namespace, view) -> Selection:
 def _validate(options: argparse.Namespace) -> int:
     path = study_path(options.study)
     study = load_study(path)
+    _require_sources(study, path, resolve)
     grid = study.decoding.grid()
     settings = len(grid.temperatures) * sum(len(values) for values in grid.rules.values())
     print(
@@ -290,7 +295,32 @@ def _view():
 def _plan(view, verify: bool) -> list[Stale]:
     from calib_assets.staleness.planner import plan
 
-    return plan(view, verify=verify)
+    try:
+        return plan(view, verify=verify)
+    except ModelError:
+        _require_sources(view.study, study_path(), lambda source: content_digest(source, view.store.root / CACHE_FOLDER))
+        raise
+
+
+def _require_sources(study: Study, path: Path, read: Callable[[ModelSource], object]) -> None:
+    """Name the row of each model whose weights are not on this machine, or are others than the row says.
+
+    Args:
+        read: Tries one source, and raises :class:`ModelError`. Models on the hub are not looked for.
+
+    Raises:
+        StudyError: Naming file, line, row and remedy of every such model.
+    """
+    problems = []
+    for index, row in enumerate(study.models):
+        source = source_of(row)
+        try:
+            read(source) if source.kind not in ("hub", "markov") else None
+        except ModelError as error:
+            field, line = f"models[{index}] ({row.name}).source", line_of(path, "models", index, "source")
+            problems.append(Problem(field, None, f"{error.where}: {error.found}", error.remedy, line))
+    if problems:
+        raise StudyError(str(path), problems)
 
 
 def _drop_damaged(view, stale: Sequence[Stale]) -> None:

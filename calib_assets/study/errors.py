@@ -41,6 +41,7 @@ class StudyError(ValueError):
         super().__init__("\n".join(problem.render(file) for problem in problems))
 
 
-def _short(value: object, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _short(value: object, limit: int = 120) -> str:
+    """Cut in the middle: a path says at its end which file it is."""
+    text, half = repr(value), limit // 2
+    return text if len(text) <= limit else f"{text[:half]}…{text[-half:]}"

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from pathlib import Path
 
 import yaml
@@ -225,12 +226,26 @@ def _parse(file: str, text: str):
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error)
-        problem = Problem("file", None, message, "correct the YAML", mark.line + 1 if mark else None)
+        problem = Problem("file", None, message, _yaml_remedy(message), mark.line + 1 if mark else None)
         raise StudyError(file, [problem]) from None
     lines: dict[tuple, int] = {}
     if root is not None:
         _index(root, (), lines)
     return data, lines
+
+
+def _yaml_remedy(message: str) -> str:
+    """What usually is behind the words of the YAML parser."""
+    for words, remedy in (
+        ("'\\t'", "indent with spaces: YAML takes no tabs"),
+        ("mapping values are not allowed", "put a text that holds `: ` in quotes, and begin each field on its own line"),
+        ("expected <block end>", "begin the fields of one row in the same column"),
+        ("but got", "close the bracket, brace or quote that was opened on this line or before"),
+        ("unexpected end of stream", "close the bracket, brace or quote that was opened on this line or before"),
+    ):
+        if words in message:
+            return remedy
+    return "correct the YAML"
 
 
 def _index(node, place: tuple, lines: dict[tuple, int]) -> None:
@@ -242,6 +257,12 @@ def _index(node, place: tuple, lines: dict[tuple, int]) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _index(value, (*place, index), lines)
+
+
+def line_of(path: str | Path, *place: str | int) -> int | None:
+    """1-based line of a place in a study file that could be read, such as ``("models", 0, "source")``."""
+    _, lines = _parse(str(path), Path(path).read_text(encoding="utf-8"))
+    return _line(lines, place)
 
 
 def _line(lines: dict[tuple, int], place: tuple) -> int | None:
@@ -283,12 +304,39 @@ def _problem(item: dict, data: dict, lines: dict[tuple, int]) -> Problem:
     elif kind == "value_error":
         message, _, tail = message.partition("; ")
         remedy = tail or remedy
+        if not place:
+            place, field = _named_place(message, data)
         value = value if not isinstance(value, dict | list) else None
     elif kind.endswith("_type") or kind.endswith("_parsing"):
-        message, remedy = "wrong type", item["msg"][0].lower() + item["msg"][1:]
+        said = item["msg"][0].lower() + item["msg"][1:]
+        message, remedy = "wrong type", "write " + said.removeprefix("input should be ").replace("valid tuple", "list")
     elif "than" in kind or kind in {"finite_number", "too_short", "string_too_short", "string_pattern_mismatch"}:
         message, remedy = "out of range", item["msg"][0].lower() + item["msg"][1:]
-    return Problem(field or "file", value, message, remedy, _line(lines, place))
+    return Problem(field or "study", value, message, remedy, _line(lines, place) if place else None)
+
+
+_ROW = re.compile(r"(model|judge|sweep|rollouts|collapse) '([^']*)'(?: (?:names?|runs on) '([^']*)')?")
+_LISTS = {"model": "models", "judge": "judges", "sweep": "sweeps"}
+
+
+def _named_place(message: str, data: dict) -> tuple[tuple, str]:
+    """Place and words of the row that an error of the whole study speaks of, and of the field that holds the wrong name."""
+    found = _ROW.match(message)
+    rows = data.get(_LISTS.get(found[1], found[1])) if found else None
+    for index, row in enumerate(rows if isinstance(rows, list) else ()):
+        if isinstance(row, dict) and row.get("name") == found[2]:
+            place, field = (_LISTS.get(found[1], found[1]), index), f"{_LISTS.get(found[1], found[1])}[{index}] ({found[2]})"
+            wrong = [name for name, value in row.items() if name != "name" and found[3] and found[3] in _texts(value)]
+            return ((*place, wrong[0]), f"{field}.{wrong[0]}") if wrong else (place, field)
+    return (), ""
+
+
+def _texts(value) -> list[str]:
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in _texts(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def _has(node, part) -> bool:
