@@ -27,6 +27,9 @@ from resources.language_models.sources import ModelSource, content_digest, resol
 from resources.services.language_models import CACHE_FOLDER, source_of
 
 
+MOST_WORK_LINES = 4  # cells of one asset whose model work is said one by one
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 well, 1 something is stale or failed, 2 bad input)."""
     options = _parser().parse_args(arguments)
@@ -197,7 +200,29 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     total = sum(len(view.graph.cells(key, view.study)) for key in view.graph.nodes)
     if not stale:
         return [f"all {total} asset cells are up to date in {view.store.location}"]
-    failed, lines = [item for item in stale if item.has_failed], []
+    failed = [item for item in stale if item.has_failed]
+    if len(stale) == total and not failed and all("missing" in item.reasons for item in stale):
+        lines = [f"{len({item.key for item in stale})} assets have no result yet: this study is new in this store"]
+    else:
+        lines = _reasons([item for item in stale if not item.has_failed], view)
+    lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.location}")
+    lines += [f"FAILED {item.name} {item.failures[0].history}: {item.failures[0].summary}" for item in failed]
+    if failed:
+        lines.append(
+            f"{len(failed)} of them failed: comparisons leave them out, and what needs them waits; the sensor tries them "
+            "again when their inputs change, `calib-assets refresh` and the nightly schedule at once"
+        )
+    model_work = [item for item in stale if item.work not in (None, Work(0, 0))]
+    lines += _model_work(model_work)
+    total_work = sum((item.work for item in model_work), Work(0, 0))
+    lines.append(f"model work in all: at most {_work(total_work)}" if model_work else "model work: none")
+    lines += _unready_judges(stale, view) + _unready_speakers(stale, view)
+    return lines
+
+
+def _reasons(stale: Sequence[Stale], view) -> list[str]:
+    """One line for the cells of one asset that are stale for one reason."""
+    lines = []
     for (key, why), items in _groups([item for item in stale if not item.has_failed]).items():
         cells = len(view.graph.cells(key, view.study))
         if not view.graph.axes(key):
@@ -208,19 +233,19 @@ def render(stale: Sequence[Stale], view) -> list[str]:
             names = ", ".join("|".join(item.cell) for item in items[:4])
             place = f"{key}[{names}{f' and {len(items) - 4} more' if len(items) > 4 else ''}]"
         lines.append(f"{place}: {why}")
-    lines.append(f"{len(stale)} of {total} asset cells are stale in {view.store.location}")
-    lines += [f"FAILED {item.name} {item.failures[0].history}: {item.failures[0].summary}" for item in failed]
-    if failed:
-        lines.append(
-            f"{len(failed)} of them failed: comparisons leave them out, and what needs them waits; the sensor tries them "
-            "again when their inputs change, `calib-assets refresh` and the nightly schedule at once"
-        )
-    model_work = [item for item in stale if item.work not in (None, Work(0, 0))]
-    for item in model_work:
-        lines.append(f"model work: {item.name}: at most {_work(item.work)}")
-    total_work = sum((item.work for item in model_work), Work(0, 0))
-    lines.append(f"model work in all: at most {_work(total_work)}" if model_work else "model work: none")
-    lines += _unready_judges(stale, view) + _unready_speakers(stale, view)
+    return lines
+
+
+def _model_work(items: Sequence[Stale]) -> list[str]:
+    """One line for each cell, or for all cells of an asset that has many."""
+    lines = []
+    for key in dict.fromkeys(item.key for item in items):
+        own = [item for item in items if item.key == key]
+        if len(own) > MOST_WORK_LINES:
+            own_work = sum((item.work for item in own), Work(0, 0))
+            lines.append(f"model work: {key}, {len(own)} cells: at most {_work(own_work)}")
+        else:
+            lines += [f"model work: {item.name}: at most {_work(item.work)}" for item in own]
     return lines
 
 

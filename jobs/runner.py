@@ -4,6 +4,7 @@ The command line and the job ``refresh`` both do this. Each launch is an ordinar
 and checks in the UI; in one process, so a model loads once however many runs need it.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -60,6 +61,7 @@ def refresh(
         SelectionError: If the selection names what there is not.
     """
     selection.check(view.graph, view.study)
+    started = time.monotonic()
     summary, attempted, untried = Summary(), set(), Untried(selection, view.graph)
     sync_partitions(view, instance)
     bury_dead_runs(instance, echo)
@@ -78,10 +80,29 @@ def refresh(
             view.store.refresh()  # other machines have written to it
             continue
         for number, launch in enumerate(ready, start=1):
-            echo(f"run {number}/{len(ready)}: {launch.partition_key or 'study'}: {', '.join(launch.assets)}")
+            place = f"run {number}/{len(ready)} ({_clock(time.monotonic() - started)})"
+            echo(f"{place}: {launch.partition_key or 'comparisons and report'}: {_named(launch.assets)}")
             _run_here(launch, get_job(launch.job), instance, summary, view.study.name)
             if launch.label in summary.failed:
                 echo(f"  failed: {summary.failed[launch.label]}")
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds since the refresh began.
+
+    >>> _clock(75.4)
+    '1:15'
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _named(assets: tuple[str, ...], most: int = 4) -> str:
+    """The first few; the run's page in the UI lists all.
+
+    >>> _named(("a", "b", "c", "d", "e", "f"))
+    'a, b, c, d and 2 more'
+    """
+    return ", ".join(assets[:most]) + (f" and {len(assets) - most} more" if len(assets) > most else "")
 
 
 def sync_partitions(view: Context, instance: dg.DagsterInstance) -> None:

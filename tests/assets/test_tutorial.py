@@ -234,3 +234,15 @@ def test_the_example_of_how_staleness_decides(desk):
         check_only(desk, re.search(r"^```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1], "top_a")
     finally:
         desk.write(merged({}))
+
+
+def test_a_study_that_is_new_in_a_store_is_said_in_a_line(desk, tmp_path):
+    view = desk.view()
+    new = dataclasses.replace(view, store=StoreService(root=str(tmp_path)).open())
+    total = sum(len(PLANNED.cells(key, view.study)) for key in PLANNED.nodes)
+    assets = sum(1 for key in PLANNED.nodes if PLANNED.cells(key, view.study))
+    assert render(plan(new), new) == [
+        f"{assets} assets have no result yet: this study is new in this store",
+        f"{total} of {total} asset cells are stale in {tmp_path}",
+        "model work: none",
+    ]
