@@ -2,14 +2,15 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 VENV_VLLM ?= .venv-vllm
-STUDY ?= studies/first.yaml
+# What is said on the command line goes before the environment's CALIB_STUDY.
+STUDY ?= $(or $(CALIB_STUDY),studies/first.yaml)
 PORT ?= 3000
 LEVEL ?= default
 BIN := $(VENV)/bin
 # Test files run side by side, one process for each core; numerical libraries keep to one thread in each.
 PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
-export CALIB_STUDY ?= $(STUDY)
+export CALIB_STUDY := $(STUDY)
 
 .PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui bench baselines clean help
 

@@ -246,3 +246,14 @@ def test_a_study_that_is_new_in_a_store_is_said_in_a_line(desk, tmp_path):
         f"{total} of {total} asset cells are stale in {tmp_path}",
         "model work: none",
     ]
+
+
+def test_the_demo_finds_what_the_first_study_has(desk):
+    view = desk.view()
+    demo = dataclasses.replace(view, study=load_study(ROOT / "studies" / "demo.yaml"))
+    stale = {(item.key, item.cell) for item in plan(demo)}
+    both = [(model.name, task.name) for model in view.study.models for task in view.study.tasks]
+    for key in ("exact_logit_cache", "conditional_calibration", "decoding_sweep", "validity_diversity_frontier"):
+        assert [cell for cell in both if (key, cell) in stale] == []
+        assert (key, (both[0][0], "digits-4")) in stale
+    assert desk.stale() == []
