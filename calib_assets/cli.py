@@ -48,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="calib-assets", description="Plan and refresh a study of language models.")
+    parser = argparse.ArgumentParser(
+        prog="calib-assets",
+        description="Plan and refresh a study of language models.",
+        epilog="Exit status: 0 done, or nothing to do; 1 something is stale (status) or failed (refresh); 2 bad input, "
+        "named with file, line and remedy; 130 interrupted, and what was computed is kept.",
+    )
     parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/first.yaml)")
     parser.add_argument(
         "--store",

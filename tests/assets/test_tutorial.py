@@ -89,7 +89,7 @@ class Desk:
     def status(self) -> list[str]:
         """What ``calib-assets status`` prints, without the amounts of model work."""
         view = self.view()
-        lines = "\n".join(render(plan(view), view)).replace(str(self.folder / "store"), ".store")
+        lines = "\n".join(render(plan(view), view)).replace(str(self.folder / "store"), "/somewhere/.store")
         return [line for line in lines.splitlines() if not line.startswith(("model work", "note:"))]
 
 
