@@ -10,6 +10,8 @@ from calib_assets.explorer import script_json, task_data
 from calib_assets.metrics import conditional_calibration, sequence_probabilities
 
 TEMPERATURES = (0.3, 1.0, 2.25)
+# The rules that the page cuts by itself; one that somebody adds is shown from stored values.
+PLAIN = ("unrestricted", "oracle_cutoff", "validity_oracle")
 PARAMETERS = {
     "top_k": (1, 7, 60), "top_k_exact": (1, 7, 300), "top_p": (0.35, 0.9, 0.99, 1.0), "top_p_canopy": (0.35, 0.9, 1.0),
     "min_p": (0.003, 0.2), "typical_p": (0.2, 0.7, 0.95, 1.0), "epsilon": (3e-5, 2e-3, 0.3), "eta": (3e-5, 2e-3, 0.1),
@@ -37,7 +39,7 @@ def explored(trie: PrefixTrie, logits: np.ndarray, texts=None, answers=None, **o
     """A task with every registered rule at several parameters and temperatures."""
     texts = texts or [f"t{token}" for token in range(logits.shape[1])]
     answers = answers or [f"answer {i}" for i in range(trie.n_answers)]
-    grid = DecodingGrid(TEMPERATURES, {name: PARAMETERS.get(name, (None,)) for name in RULES})
+    grid = DecodingGrid(TEMPERATURES, {**dict.fromkeys(PLAIN, (None,)), **PARAMETERS})
     points = sweep(trie, logits, grid, threads=1).points
     calibration = conditional_calibration(trie, logits, lambda ids: "".join(texts[i] for i in ids))
     logs = answer_log_probabilities(trie, logits, (1.0, 2.0), threads=1)
@@ -79,8 +81,8 @@ def open_task() -> Explored:
 def off_grid() -> list[tuple[str, float | None, float]]:
     """(rule, parameter, temperature) beside the grid, a few for every rule."""
     rng, found = np.random.default_rng(0), []
-    for name, rule in RULES.items():
-        for parameter in PARAMETERS.get(name, (None,)):
-            own = parameter if parameter is None or rule.parameter == "k" else parameter * 0.93
+    for name, parameters in {**dict.fromkeys(PLAIN, (None,)), **PARAMETERS}.items():
+        for parameter in parameters:
+            own = parameter if parameter is None or RULES[name].parameter == "k" else parameter * 0.93
             found.append((name, own, float(rng.uniform(0.25, 3.5))))
     return found

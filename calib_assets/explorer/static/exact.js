@@ -6,8 +6,8 @@ const Exact = (() => {
     computed: ["computed", "Computed in this page by the recursion over the trie; within 0.000001 of the exact value."],
     stored: ["stored", "The study's stored value: in this page the cut falls into the summarised tail of some context."],
     estimate: ["estimate", "The cut falls into the summarised tail of some context, and the study has no stored value at this setting."],
-    nearest: ["nearest stored", "This task is too large for the page; the study's stored value at the nearest setting."],
-    none: ["not available", "This task is too large for the page, and the study has not swept this rule."],
+    nearest: ["nearest stored", "The study's stored value at the nearest setting: the task is too large for the page, or the rule is not computed in it."],
+    none: ["not available", "Neither computed in the page nor swept by the study."],
   };
   const LONG_LIST = 15; // rows shown before "show more"
 
