@@ -43,10 +43,14 @@ class Head:
 
 
 def head_of(conditional: Conditional, most: int) -> Head:
-    """The highest ``most`` distinct logits of a conditional, and a summary of the others."""
+    """The highest ``most`` distinct logits of a conditional, and a summary of the others.
+
+    Up to twice as many are kept whole: 16-bit logits have few distinct values, and then every cut is exact.
+    """
     descending = conditional.ascending[::-1]
     starts = np.flatnonzero(np.diff(descending, prepend=np.inf))
     values, counts = descending[starts], np.diff(starts, append=descending.size)
+    most = values.size if values.size <= 2 * most else most
     rest = values[most:]
     if rest.size:
         gap, weight = tail_points(conditional.top - values, counts, most)

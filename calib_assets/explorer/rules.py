@@ -12,7 +12,7 @@ def rule_cards() -> list[dict]:
             "parameter": rule.parameter,
             "grid": [value for value in rule.default_grid if value is not None],
             "oracle": rule.uses_valid_set,
-            "about": (rule.__doc__ or "").strip().splitlines()[0],
+            "about": (rule.__doc__ or "").strip().splitlines()[0].replace("``", ""),
         }
         for rule in RULES.values()
     ]

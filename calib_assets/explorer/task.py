@@ -14,7 +14,7 @@ MOST_CONTEXTS = 700
 """Contexts of a task up to which all are in the page, and Val and Div are computed there."""
 SHALLOW_CONTEXTS = 250
 """Contexts in the page of a task that has more, the shallow ones first."""
-LOGITS = 500_000
+LOGITS = 400_000
 """Logits that the contexts of one task share in the page, in equal parts."""
 FEWEST = 128
 """Logits of a context at the least, however many contexts there are; top-H needs 100."""
@@ -61,7 +61,7 @@ def task_data(
     # Breadth-first order: the children of the first contexts are the first nodes.
     n_nodes = int(trie.child_start[nodes[-1] + 1])
     edges = slice(1, n_nodes)
-    most = max(FEWEST, budget // n_contexts)
+    most = max(FEWEST, (budget if is_whole else budget // 4) // n_contexts)
     heads, leading = [], []
     edge_logit, lower, higher = np.empty(n_nodes - 1), *np.empty((2, n_nodes - 1), np.int64)
     for row, node in enumerate(nodes):

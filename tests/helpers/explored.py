@@ -68,7 +68,7 @@ def coarse_task() -> Explored:
     trie = PrefixTrie.from_sequences([[0, 1], [0, 2], [7], [8, 2], [8, 5]], [0, 1, 2, 1, 3])
     logits = (np.round(rng.normal(0, 2.5, size=(trie.internal.size, 400)) * 4) / 4).astype(np.float32)
     logits[:, 350:] = -np.inf
-    logits[1, 2] = -np.inf
+    logits[1, 1] = -np.inf
     return explored(trie, logits, budget=100_000)
 
 

@@ -162,7 +162,6 @@ const Engine = (() => {
       lowBelow += part.low;
       highBelow += part.high;
       part.least = Math.max(part.least, view.tail - highBelow);
-      part.most = Math.min(part.most, view.tail - lowBelow);
     }
     view.segments = found;
     return found;
