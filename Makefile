@@ -12,7 +12,7 @@ PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY := $(STUDY)
 
-.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui bench baselines clean help
+.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui docs notebooks bench baselines clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -61,6 +61,12 @@ test-all: setup browser test-vllm test-cluster  ## the tests, the slow studies, 
 
 ui: setup  ## Dagster's UI on the same data
 	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+
+docs: setup  ## the reference from the docstrings and the pages of docs/, as HTML in site/; a broken reference is an error
+	$(BIN)/python -W error docs/build.py site
+
+notebooks: setup  ## run the notebooks and write their outputs into them
+	OMP_NUM_THREADS=1 $(BIN)/python tests/helpers/notebooks.py
 
 bench: $(VENV)/.bench baselines  ## benchmarks against named baselines, into docs/benchmarks.md (ONLY=name, LEVEL=full)
 	$(BIN)/python -m benchmarks $(ONLY) --level $(LEVEL)

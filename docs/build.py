@@ -9,6 +9,7 @@ import html
 import importlib
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from urllib.parse import unquote
@@ -39,14 +40,17 @@ def build(site: Path) -> list[str]:
     pages = sorted(DOCS.glob("*.md"))
     pdoc.render.configure(docformat="google", footer_text="calib-assets")
     pdoc.pdoc(*SPECS, output_directory=site / "reference")
-    nav = " · ".join(
-        [f'<a href="{page.stem}.html">{page.stem}</a>' for page in pages] + ['<a href="reference/index.html">reference</a>']
-    )
+    links = [f'<a href="{name(page)}.html">{name(page)}</a>' for page in pages]
+    nav = " · ".join([*links, '<a href="reference/index.html">reference</a>'])
     for page in pages:
-        (site / f"{page.stem}.html").write_text(_rendered(page, nav))
-    if not (site / "index.html").exists():
-        (site / "index.html").write_text(PAGE.format(title="calib-assets", nav=nav, body=""))
+        (site / f"{name(page)}.html").write_text(_rendered(page, nav))
+    shutil.copytree(DOCS / "images", site / "images", dirs_exist_ok=True)
     return [*broken_links(site), *broken_roles()]
+
+
+def name(page: Path) -> str:
+    """Name of a page in the site; docs/README.md is its start."""
+    return "index" if page.stem == "README" else page.stem
 
 
 def _rendered(page: Path, nav: str) -> str:
@@ -54,13 +58,14 @@ def _rendered(page: Path, nav: str) -> str:
     extras = ["tables", "fenced-code-blocks", "header-ids", "cuddled-lists"]
     body = str(markdown2.markdown(page.read_text(), extras=extras))
     body = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", body, flags=re.DOTALL)
-    body = re.sub(r'href="(?![a-z]+:)([\w-]+)\.md(#[^"]*)?"', r'href="\1.html\2"', body)
-    return PAGE.format(title=html.escape(page.stem), nav=nav, body=body)
+    body = re.sub(r'href="(?![a-z]+:)([\w-]+\.md)(#[^"]*)?"', lambda m: f'href="{name(Path(m[1]))}.html{m[2] or ""}"', body)
+    return PAGE.format(title=html.escape(name(page)), nav=nav, body=body)
 
 
 def broken_links(site: Path) -> list[str]:
     """Links inside the site whose file or anchor is not there."""
-    pages = {path.resolve(): path.read_text() for path in site.rglob("*.html")}
+    scripts = re.compile(r"<script.*?</script>", re.DOTALL)
+    pages = {path.resolve(): scripts.sub("", path.read_text()) for path in site.rglob("*.html")}
     anchors = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}
     broken = []
     for path, text in pages.items():
@@ -69,7 +74,9 @@ def broken_links(site: Path) -> list[str]:
                 continue
             name, _, anchor = unquote(html.unescape(link)).partition("#")
             target = (path.parent / name).resolve() if name else path
-            if not target.exists() or (anchor and target in pages and anchor not in anchors[target]):
+            # An inherited member stands under its class.
+            is_there = not anchor or target not in pages or {anchor, anchor.rpartition(".")[0]} & anchors[target]
+            if not target.exists() or not is_there:
                 broken.append(f"{path.relative_to(site.resolve())}: {link} leads nowhere")
     return broken
 
@@ -87,10 +94,10 @@ def broken_roles() -> list[str]:
 
 
 def _exists(target: str, module: str, file: Path) -> bool:
-    """Whether a dotted name is found, from the top or from its module (also as a member of one of its classes)."""
+    """Whether a dotted name is found: from the top, its module, one of its classes, or its room."""
     if target.startswith("."):
         target = module.rpartition(".")[0] + target
-    scopes = [importlib.import_module(module)]
+    scopes = [importlib.import_module(module), importlib.import_module(".".join(module.split(".")[:2]))]
     scopes += [getattr(scopes[0], node.name) for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)]
     return _resolves(target) or any(_member(scope, target.split(".")) for scope in scopes)
 

@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -57,3 +59,14 @@ def test_docstring_covers_arguments_result_and_errors(room, name):
     assert "Returns:" in text
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     assert "Raises:" in text or not any(isinstance(node, ast.Raise) for node in ast.walk(tree))
+
+
+def test_every_name_is_in_the_reference_and_nothing_in_it_leads_nowhere(tmp_path):
+    root = Path(calib_assets.__file__).parents[1]
+    command = [sys.executable, "-W", "error", root / "docs" / "build.py", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for room in PACKAGES:
+        page = (tmp_path / "reference" / "calib_assets" / f"{room}.html").read_text()
+        assert [name for name in public_names(room) if f'id="{name}"' not in page] == []
+    assert (tmp_path / "index.html").exists() and (tmp_path / "quickstart.html").exists()
