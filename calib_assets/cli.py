@@ -191,7 +191,7 @@ def _run(view, selection: Selection, started: float) -> int:
         print(f"still stale: {item.name}", file=sys.stderr)
     for page in ("report", "explorer"):
         if (manifest := view.store.current(page, ())) is not None:
-            print(f"{page}: {view.store.files(manifest, [f'{page}.html']) / f'{page}.html'}")
+            print(f"{page}: {view.store.files(manifest) / f'{page}.html'}")
     return 0 if summary.ok else 1
 
 

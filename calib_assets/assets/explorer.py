@@ -1,7 +1,7 @@
 """One self-contained HTML page on which the study's conditionals, tries and sweep trees are walked."""
 
 from calib_assets.decoding import RULES
-from calib_assets.explorer import explorer_page
+from calib_assets.explorer import explorer_files
 from calib_assets.staleness.graph import Node, cell_name
 from calib_assets.staleness.run import Result, Run
 
@@ -17,15 +17,16 @@ def explorer(run: Run) -> Result:
     }
     left_out = [(failure.name, f"{failure.kind}: {failure.error}"[:LONGEST_ERROR]) for failure in run.failures]
     left_out += [(f"{dep}[{cell_name(cell)}]", "") for dep, cell in run.uncomputed if dep in PARTS]
-    page = explorer_page(run.slice("title_spec")["title"], *parts.values(), left_out=left_out).encode()
+    files = explorer_files(run.slice("title_spec")["title"], *parts.values(), left_out=left_out)
     return Result(
-        files={"explorer.html": page},
+        files={name: text.encode() for name, text in files.items()},
         numbers={
             "models and tasks": len(parts["shape_explorer"]),
             "models and sweeps": len(parts["order_explorer"]),
             "failed": sum(bool(why) for _, why in left_out),
             "not computed yet": sum(not why for _, why in left_out),
-            "bytes of the page": len(page),
+            "files": len(files),
+            "bytes": sum(map(len, files.values())),
         },
     )
 

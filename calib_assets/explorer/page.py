@@ -1,8 +1,9 @@
-"""The page: data as inert JSON blocks, the scripts beside it, one file that asks nobody for anything."""
+"""The page: data as inert JSON blocks, the scripts beside it; it asks nobody for anything."""
 
 import base64
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
@@ -11,6 +12,9 @@ from markupsafe import Markup
 
 from calib_assets.explorer.rules import rule_cards
 
+PAGE = "explorer.html"
+LARGEST_PAGE = 25_000_000
+"""Characters of data that one page holds; studies with more have a file for each model beside it."""
 SCRIPT_NAMES = ("engine.js", "dom.js", "charts.js", "exact.js", "sweeps.js", "main.js")
 # Read when the module is loaded: constants are part of the code version, so an edited script makes the page stale.
 _STATIC = files("calib_assets.explorer") / "static"
@@ -34,34 +38,63 @@ def script_json(data: object) -> str:
     return text.replace("<", "\\u003c")
 
 
-def explorer_page(
+def explorer_files(
     title: str,
     tasks: Mapping[tuple[str, str], str],
     sweeps: Mapping[tuple[str, str], str],
     left_out: Sequence[tuple[str, str]] = (),
-) -> str:
-    """The explorer as HTML text; equal arguments give equal text.
+    largest: int = LARGEST_PAGE,
+) -> dict[str, str]:
+    """The explorer as files: the page, and beside it the data of each model where one page would be too large.
 
     Args:
         title: Of the study.
         tasks: (model, task) -> :func:`script_json` of its ``task_data``.
         sweeps: (model, sweep) -> :func:`script_json` of its ``sweep_data``.
         left_out: (what, why) of everything that failed or is not computed yet; ``why`` is empty in the latter case.
+        largest: Characters of data up to which the page holds them itself.
+
+    Returns:
+        File name -> text; ``explorer.html`` is the page. Equal arguments give equal texts.
     """
-    cells = [(f"{kind}-{number}", kind, *cell, text) for kind, parts in (("task", tasks), ("sweep", sweeps))
-             for number, (cell, text) in enumerate(parts.items())]  # fmt: skip
-    index = {
-        "cells": [{"id": id_, "kind": kind, "model": model, "name": name} for id_, kind, model, name, _ in cells],
-        "rules": rule_cards(),
-    }
+    parts = [("task", cell, text) for cell, text in tasks.items()] + [("sweep", cell, text) for cell, text in sweeps.items()]
+    cells = [
+        {"id": f"{kind}-{number}", "kind": kind, "model": model, "name": name, "text": text}
+        for number, (kind, (model, name), text) in enumerate(parts)
+    ]
+    if sum(len(cell["text"]) for cell in cells) <= largest:
+        return {PAGE: _page(title, cells, left_out)}
+    files: dict[str, str] = {}
+    for cell in cells:
+        # A script, since a page that was opened from a file may not fetch.
+        file = cell["file"] = f"explorer-{cell['model']}.js"
+        files.setdefault(file, "window.ExplorerData = window.ExplorerData || {};\n")
+        files[file] += f"window.ExplorerData[{script_json(cell['id'])}] = {cell['text']};\n"
+    return {PAGE: _page(title, cells, left_out), **files}
+
+
+def explorer_page(
+    title: str,
+    tasks: Mapping[tuple[str, str], str],
+    sweeps: Mapping[tuple[str, str], str],
+    left_out: Sequence[tuple[str, str]] = (),
+) -> str:
+    """The explorer as one page, however large; arguments as for :func:`explorer_files`."""
+    return explorer_files(title, tasks, sweeps, left_out, largest=sys.maxsize)[PAGE]
+
+
+def _page(title: str, cells: Sequence[dict], left_out: Sequence[tuple[str, str]]) -> str:
+    named = [{key: value for key, value in cell.items() if key != "text"} for cell in cells]
+    hashes = [f"'sha256-{_hash(script)}'" for script in SCRIPTS]
+    beside = ["'self'", "file:"] if any("file" in cell for cell in cells) else []
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(SHELL).render(
         title=title,
         style=Markup(STYLE),
         scripts=[Markup(script) for script in SCRIPTS],
-        hashes=" ".join(f"'sha256-{_hash(script)}'" for script in SCRIPTS),
-        index=Markup(script_json(index)),
-        cells=[(id_, Markup(text)) for id_, *_, text in cells],
+        sources=" ".join(hashes + beside),
+        index=Markup(script_json({"cells": named, "rules": rule_cards()})),
+        cells=[(cell["id"], Markup(cell["text"])) for cell in cells if "file" not in cell],
         failed=[item for item in left_out if item[1]],
         uncomputed=[item for item in left_out if not item[1]],
     )

@@ -5,12 +5,11 @@ import hashlib
 import html
 import json
 import re
-import zlib
 
 import numpy as np
 import polars as pl
 import pytest
-from explored import explored
+from explored import explored, unpacked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from order_tables import FAN, curves_of, grow, validity_rows, verdict
@@ -21,15 +20,6 @@ from calib_assets.explorer import explorer_page, script_json, sweep_data
 from calib_assets.explorer.heads import KNOTS, POINTS, head_of, tail_points
 from calib_assets.explorer.packing import descending_keys, packed
 from calib_assets.explorer.tail import gauss_points
-
-WIDTH = {"f64": "<f8", "f32": "<f4", "u32": "<u4", "i32": "<i4", "u8": "u1"}
-
-
-def unpacked(entry):
-    dtype = np.dtype(WIDTH[entry["type"]])
-    raw = np.frombuffer(zlib.decompress(base64.b64decode(entry["data"])), np.uint8)
-    return raw.reshape(dtype.itemsize, entry["size"]).T.copy().view(dtype).ravel()
-
 
 @pytest.mark.parametrize(("kind", "values"), [("f8", [1.5, -np.inf, np.nan]), ("f4", [0.5, -2.25]), ("i4", [-1, 7]), ("u4", [0, 2**32 - 1]), ("u1", [0, 255]), ("u4", [])])  # fmt: skip
 def test_packed_arrays_come_back_as_they_were(kind, values):

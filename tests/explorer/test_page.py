@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from calib_assets.decoding import PrefixTrie, TopP
-from calib_assets.explorer import explorer_page, script_json, sweep_data
+from calib_assets.explorer import explorer_files, explorer_page, script_json, sweep_data
 from calib_assets.metrics.validity_diversity import validity_diversity
 
 HOSTILE = ["</script><script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "a\u2028b\u202ec\x00\"'&amp;", "\ud800 "]  # fmt: skip
@@ -249,6 +249,23 @@ def test_a_phone_scrolls_in_one_direction_only(page):
         assert small == 0
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_data_of_a_large_study_lie_in_files_beside_the_page(browser, task, sweep, tmp_path):
+    files = explorer_files("Large", {("a.1", "digits"): task.text, ("b", "digits"): task.text}, {("b", "words"): sweep}, largest=1000)
+    assert set(files) == {"explorer.html", "explorer-a.1.js", "explorer-b.js"} and len(files["explorer.html"]) < 150_000
+    for name, text in files.items():
+        if name != "explorer-a.1.js":
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    browser.get((tmp_path / "explorer.html").as_uri())
+    settled(browser, lambda b: "explorer-a.1.js is not beside this page" in b.find_element(By.CSS_SELECTOR, "[role=alert]").text)
+    browser.get_log("browser")  # the browser says so as well
+    (tmp_path / "explorer-a.1.js").write_text(files["explorer-a.1.js"], encoding="utf-8")
+    browser.refresh()
+    settled(browser, lambda b: value(b, "validity"))
+    Select(labelled(browser, "Model")).select_by_visible_text("b")
+    settled(browser, lambda b: b.execute_script("return Object.keys(window.ExplorerData).length") == 3)
+    to_sweeps(browser)
 
 
 def test_an_empty_study_says_so(browser, tmp_path):

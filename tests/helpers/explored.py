@@ -1,5 +1,7 @@
 """Exact tasks for the explorer, with every table that its data are made from, computed by the library."""
 
+import base64
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,15 @@ PARAMETERS = {
     "min_p": (0.003, 0.2), "typical_p": (0.2, 0.7, 0.95, 1.0), "epsilon": (3e-5, 2e-3, 0.3), "eta": (3e-5, 2e-3, 0.1),
     "top_n_sigma": (0.5, 2.0), "top_h": (0.1, 0.4, 0.9), "top_h_authors": (0.1, 0.4, 0.9),
 }  # fmt: skip
+
+WIDTH = {"f64": "<f8", "f32": "<f4", "u32": "<u4", "i32": "<i4", "u8": "u1"}
+
+
+def unpacked(entry: dict) -> np.ndarray:
+    """A packed array, read as the page reads it."""
+    dtype = np.dtype(WIDTH[entry["type"]])
+    raw = np.frombuffer(zlib.decompress(base64.b64decode(entry["data"])), np.uint8)
+    return raw.reshape(dtype.itemsize, entry["size"]).T.copy().view(dtype).ravel()
 
 
 @dataclass

@@ -141,6 +141,8 @@ def deployment(tmp_path_factory):
     command = [BIN / "calib-assets", "refresh"]
     done = subprocess.run(command, cwd=ROOT, env=place.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    pages = dict(line.split(": ", 1) for line in done.stdout.splitlines()[-2:])
+    assert list(pages) == ["report", "explorer"] and all(Path(page).stat().st_size for page in pages.values())
     place.start()
     try:
         place.wait(lambda: place.ask("{ assetNodes { assetKey { path } } }")["assetNodes"])

@@ -7,9 +7,18 @@
 
   /** A cell's data, parsed when it is first asked for, and exact tasks opened once. */
   const opened = new Map();
-  const json = (cell) => JSON.parse(document.getElementById(cell.id).textContent);
+  async function json(cell) {
+    if (!cell.file) return JSON.parse(document.getElementById(cell.id).textContent);
+    if (!(window.ExplorerData && cell.id in window.ExplorerData)) await besides(cell.file);
+    return window.ExplorerData[cell.id];
+  }
+  /** The data of one model, from the script beside the page: a page that was opened from a file may not fetch. */
+  const besides = (file) => new Promise((resolve, reject) => {
+    const missing = () => reject(new Error(`${file} is not beside this page; keep the files of the explorer together`));
+    document.head.append(el("script", { src: file, onload: resolve, onerror: missing }));
+  });
   function openTask(cell) {
-    if (!opened.has(cell.id)) opened.set(cell.id, Engine.openTask(json(cell)));
+    if (!opened.has(cell.id)) opened.set(cell.id, json(cell).then(Engine.openTask));
     return opened.get(cell.id);
   }
 
@@ -27,7 +36,7 @@
   const tasks = index.cells.filter((cell) => cell.kind === "task"), sweeps = index.cells.filter((cell) => cell.kind === "sweep");
   const tabs = [
     { id: "tasks", title: "Exact tasks", cells: tasks, start: (panel) => Exact.start(panel, tasks, index.rules, openTask) },
-    { id: "sweeps", title: "Sweep trees", cells: sweeps, start: (panel) => Sweeps.start(panel, sweeps, async (cell) => json(cell)) },
+    { id: "sweeps", title: "Sweep trees", cells: sweeps, start: (panel) => Sweeps.start(panel, sweeps, json) },
   ].filter((tab) => tab.cells.length);
 
   if (!tabs.length) {
