@@ -24,8 +24,8 @@ from calib_assets.decoding import TopK
 from calib_assets.decoding.policy import Greedy, Policy, Sampled
 from resources.language_models import ModelSettings, ModelSource, RolloutRequest, TransformersModel
 
-SMALL = {"samples": 2, "repeat": 1, "cap": 6, "greedy": 6, "pilot": 8}
-FULL = {"samples": 32, "repeat": 4, "cap": 128}
+SMALL = {"samples": 2, "capped": 2, "repeat": 1, "cap": 6, "greedy": 6, "pilot": 8}
+FULL = {"samples": 32, "capped": 32, "repeat": 4, "cap": 128}
 CHANCE = 1e-3
 PROMPTS = (
     "Name a fruit.",
@@ -129,13 +129,19 @@ def thousand(side: Side) -> float:
 def rows(
     run: Run,
     samples: int = 16,
+    capped: int = 8,
     batch_rows: int = 64,
-    repeat: int = 2,
-    cap: int = 64,
+    repeat: int = 1,
+    cap: int = 48,
     greedy: int = 40,
     pilot: int = 256,
 ) -> Iterator[Row]:
-    """A row for each case, then one for greedy rollouts. The mean length is taken from answers of ``pilot`` tokens."""
+    """A row for each case, then one for greedy rollouts.
+
+    Args:
+        samples: Of each prompt in a turn, where answers end early; ``capped`` where they run to the cap.
+        pilot: Longest of the answers that the mean length is taken from.
+    """
     import torch
 
     torch.set_num_threads(run.threads)
@@ -156,7 +162,8 @@ def rows(
     }
     baseline = f"transformers {version('transformers')}, generate with sampling, without entropies, float32"
     for case, (asked, most) in cases.items():
-        view, contexts = model.tokenization, [context for context in asked for _ in range(samples)]
+        count = samples if case == "end early" else capped
+        view, contexts = model.tokenization, [context for context in asked for _ in range(count)]
         if case != "end early":
             model.__dict__["tokenization"] = NoEnds(view)
         try:
@@ -170,7 +177,7 @@ def rows(
         drawn = [[one for turn in sides[side].values for one in turn] for side in ("ours", "theirs")]
         yield Row(
             f"1,000 tokens of rollouts with step entropies, SmolLM2, {case}",
-            f"{len(asked)} prompts of {length:.0f} tokens × {samples}, {batch_rows} rows, cap {most}",
+            f"{len(asked)} prompts of {length:.0f} tokens × {count * repeat}, {batch_rows} rows, cap {most}",
             baseline,
             thousand(sides["ours"]),
             thousand(sides["theirs"]),

@@ -39,7 +39,7 @@ def rows(
     sample: int | None = 12,
     new_tokens: int = 32,
     batch_rows: int = 64,
-    repeat: int = 3,
+    repeat: int = 2,
 ) -> Iterator[Row]:
     """One row; ``sample`` candidates go through ``generate`` (None: all)."""
     import torch
