@@ -1,11 +1,18 @@
 """Every benchmark's check holds at a small size, and breaks when what it measures is made wrong.
 
-The benchmarks of a real model and of whole processes run in `make bench`; here are those of pure functions.
+The benchmarks of real models and of whole processes run in `make bench` and in the slow tests.
 """
 
 import dataclasses
 import importlib
+import itertools
+import json
+import subprocess
+import sys
+import threading
 import types
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import polars as pl
@@ -112,6 +119,55 @@ def test_the_two_planners_agree_on_a_small_store(tmp_path):
     assert scale.damage(tmp_path) > 0
     found = [scale.measure(what, tmp_path)["stale"] for what in scale.PLANS]
     assert found[0] == found[1] and found[0]
+
+
+@contextmanager
+def chat(steady: bool):
+    """Endpoint of a server that says the same to everybody, or to nobody."""
+    count = itertools.count()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            said = f"Reason. grammar: 90 semantic: 90 overall: {10 if steady else 10 + next(count)}"
+            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
+            usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+            answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+            body = json.dumps(answer | {"usage": usage}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_replies_of_a_judge_are_compared(tmp_path, steady):
+    from benchmarks import judge_throughput
+
+    with chat(steady) as endpoint:
+        run = Run(1, tmp_path / "cache", tmp_path)
+        (row,) = judge_throughput.rows(run, endpoint=endpoint, model="m", items=3, rounds=2, concurrency=2)
+    assert [check.what for check in row.broken] == ([] if steady else ["raw replies that differ"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", sorted(set(benchmarks_in(ROOT / "benchmarks")) - {*PURE, "self_bleu"}))
+def test_benchmarks_of_models_and_processes_hold(name, tmp_path):
+    command = [sys.executable, "-m", "benchmarks", name, "--small", "--cache-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def test_every_benchmark_is_seen():
