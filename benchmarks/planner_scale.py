@@ -184,6 +184,7 @@ def tick(folder: Path, store: str) -> dict[str, tuple[float, ...]]:
 
 
 KINDS = ("load", "status", "status of an empty store", "tick", "tick of an empty store")
+LARGER = ("status", "tick")  # what is measured beyond the first size
 PLANS = ("plan", "plan, looked up anew")
 
 
@@ -211,7 +212,7 @@ def rows(run: Run, sizes: Sequence[float] = (1, 3)) -> Iterator[Row]:
         write_study(folder, round(MODELS * size))
         cells = fill(open_view(folder))
         base.setdefault("cells", cells)
-        for what in KINDS:
+        for what in LARGER if "load" in base else KINDS:
             found = apart(what, folder)
             memory = Check("peak memory in MB", found.pop("MB"), MEGABYTES)
             for label, (took, _) in found.items():
