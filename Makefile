@@ -60,7 +60,8 @@ test-all: setup browser test-vllm test-cluster  ## the tests, the slow studies, 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster'
 
 ui: setup  ## Dagster's UI on the same data
-	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+	@echo 'http://localhost:$(PORT): begin with Lineage; docs/ui.md says what is where. Ctrl-C ends it'
+	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
 docs: setup  ## the reference from the docstrings and the pages of docs/, as HTML in site/; a broken reference is an error
 	$(BIN)/python -W error docs/build.py site
