@@ -137,6 +137,11 @@ def test_every_document_is_in_the_index():
     assert [path.name for path in DOCUMENTS if path.name != "README.md" and f"({path.name})" not in index] == []
 
 
+def test_every_asset_is_described():
+    text = (ROOT / "docs" / "assets.md").read_text()
+    assert [key for key in GRAPH.nodes if f"`{key}`" not in text] == []
+
+
 def test_the_readmes_commands_are_those_of_the_makefile_and_of_ci():
     makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
