@@ -161,6 +161,45 @@ def test_a_floor_decides_on_a_valid_token_in_the_tail_by_its_own_logit(run, task
         assert answers["sure"] and not answers["counted"] and answers["keeps"].count(True) == 3 + stays
 
 
+@pytest.mark.parametrize("T", [0.5, 1.5, 4.0])
+def test_the_mass_between_knots_lies_between_its_bounds(run, tasks, T):
+    task = tasks["cut"]
+    found = run("return window.tasks.cut.conditionals.map((c) => Engine.segments(Engine.temper(c, given[0])));", T)
+    for row, parts in enumerate(found):
+        logits = task.logits[row].astype(np.float64)
+        weights = np.sort(np.exp((logits - logits.max()) / T))[::-1]
+        above = np.concatenate([[0.0], np.cumsum(weights[150:])])  # the first 150 are known
+        assert parts[0]["rank"] == 150 and parts[-1]["rank"] + parts[-1]["n"] == weights.size
+        for part in parts:
+            start, end = above[part["rank"] - 150], above[part["rank"] + part["n"] - 150]
+            rounding = 2e-9 * weights.sum()  # of the tail's quadrature
+            assert part["least"] - rounding <= start <= part["endMost"] + rounding
+            assert part["endLeast"] - rounding <= end <= part["endMost"] + rounding
+            assert part["mass"] == pytest.approx(start, rel=0.02, abs=rounding)
+
+
+def test_a_nucleus_that_ends_near_a_valid_token_in_the_tail_is_not_called_exact(run, tasks):
+    """The mass above that token is known between bounds only: wherever the page is sure, it is right."""
+    task, unsure, wrong = tasks["cut"], 0, 0
+    for row, T in ((1, 2.0), (1, 3.0), (3, 2.0), (3, 3.0)):
+        logits = task.logits[row].astype(np.float64)
+        valid = task.trie.valid_tokens(int(task.trie.internal[row]))
+        deep = logits[valid].min()
+        probabilities = np.exp(logits / T) / np.exp(logits / T).sum()
+        reached = probabilities[logits > deep].sum()
+        settings = [("top_p", float(p), T) for p in reached + np.linspace(-0.012, 0.012, 25)]
+        whole = evaluate(run, "cut", settings)
+        for setting, answers, answer in zip(settings, run(SELECT, "cut", settings), whole, strict=True):
+            keeps = selection(task, row, *setting)[1].keeps[0, 0].tolist()
+            assert not answers[row]["sure"] or answers[row]["keeps"] == keeps, setting
+            unsure += not answers[row]["sure"]
+            wrong += answers[row]["keeps"] != keeps
+            exact = validity_diversity(task.trie, task.logits, RULES["top_p"](setting[1]), T)
+            recall = answer["shown"]["sequenceRecall"]
+            assert recall["how"] == "estimate" or recall["value"] == pytest.approx(exact.sequence_recall, abs=1e-6), setting
+    assert unsure > wrong > 0
+
+
 def test_equal_logits_at_a_boundary_are_cut_as_the_rules_cut_them(run):
     """Eight tokens of one logit, four of them valid; and one token so far below that its probability underflows."""
     trie = PrefixTrie.from_sequences([[0], [1], [6], [7]])

@@ -553,7 +553,7 @@ const Engine = (() => {
   }
 
   return {
-    RULES, TOLERANCE, unpackAll, openTask, temper, select, evaluate, stored, answer, cutoff, nodeCurve,
+    RULES, TOLERANCE, unpackAll, openTask, temper, segments, select, evaluate, stored, answer, cutoff, nodeCurve,
     probability, logProbability, massAbove, massBelow, valueAt, logSum,
   };
 })();
