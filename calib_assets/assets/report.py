@@ -13,7 +13,11 @@ from calib_assets.staleness.run import Result, Run
 SECTIONS = ("shape_section", "order_section", "canopy_section", "external_data")
 LONGEST_ERROR = 500
 # Name of each table that the overviews compare -> the asset that holds it.
-SHAPE = {name: name for name in ("decoding_sweep", "calibration_gap", "validity_diversity_frontier")}
+SHAPE = {
+    **{name: name for name in ("decoding_sweep", "calibration_gap", "validity_diversity_frontier")},
+    "best_diversity": "validity_diversity_frontier",
+    "conditional_calibration": "conditional_calibration",
+}
 ORDER = {"depth_summaries": "precision_recall_frontier", "best_decoding": "decoding_diversity"}
 OVERALL = {
     "model_scaling": "model_scaling",
@@ -98,8 +102,13 @@ def _canopy(run: Run, cells: list[Cell], drawn: dict[Cell, dict]) -> StudyPart:
         sources,
         {name: run.table(asset, name) for name, asset in CANOPY_OVERALL.items()},
         {name: provenance(run, asset) for name, asset in CANOPY_OVERALL.items()},
+        hub_ids=_hub_ids(run.slice("report_spec")["models"]),
         **_drawn(drawn),
     )
+
+
+def _hub_ids(models: list[dict]) -> dict[str, str]:
+    return {row["name"]: row["source"]["id"] for row in models if "id" in row["source"]}
 
 
 def _compared(run: Run, cells: list[Cell], names: dict[str, str]) -> tuple[dict, dict]:
@@ -121,7 +130,7 @@ NODE = Node(
     axes=(),
     deps=(
         "shape_section",
-        *SHAPE.values(),
+        *dict.fromkeys(SHAPE.values()),
         "order_section",
         *dict.fromkeys((*ORDER.values(), *OVERALL.values())),
         "canopy_section",

@@ -22,6 +22,7 @@ from calib_assets.figures.length_distributions import length_distributions
 from calib_assets.figures.logit_fit import logit_fit
 from calib_assets.figures.mass_by_temperature import mass_by_temperature
 from calib_assets.figures.model_scaling import model_scaling
+from calib_assets.figures.plotted import plotted_data
 from calib_assets.figures.prompt_variability import prompt_variability
 from calib_assets.figures.residual_qq import residual_qq
 from calib_assets.figures.sequence_precision_recall import sequence_precision_recall, step_factors
@@ -52,6 +53,7 @@ __all__ = [
     "model_scaling",
     "order_bound",
     "pass_curves",
+    "plotted_data",
     "png",
     "prompt_variability",
     "ranked_programs",

@@ -14,6 +14,7 @@ from calib_assets.report.canopy_overview import canopy_overview
 from calib_assets.report.canopy_tables import MOSTLY
 from calib_assets.report.contract import Missing, Provenance, ReportFigure, ReportSection, ReportTable, slug, sources
 from calib_assets.report.order_examples import plain
+from calib_assets.report.published import published_section
 from calib_assets.report.shape_items import ShapeItem
 from calib_assets.report.shape_study import Tables
 from calib_assets.report.study import StudyPart, count
@@ -106,6 +107,7 @@ def canopy_part(
     *,
     sections: Mapping[Cell, ReportSection] | None = None,
     records: Sequence[Provenance] = (),
+    hub_ids: Mapping[str, str] | None = None,
 ) -> StudyPart:
     """The canopy study as a part of a page, for :func:`~calib_assets.report.study.study_report`.
 
@@ -120,6 +122,7 @@ def canopy_part(
         overall_provenance: Their manifests, by table name.
         sections: Sections drawn before, by (model, rollout task); by default they are drawn here.
         records: Provenance that those sections refer to.
+        hub_ids: Name of each model that comes from the hub -> its hub id, by which published values are found.
     """
     overall, overall_provenance = overall or {}, overall_provenance or {}
     if sections is None:
@@ -128,6 +131,7 @@ def canopy_part(
     chapters = [
         canopy_overview(cells, provenance, overall, overall_provenance),
         regression_section(overall, overall_provenance),
+        published_section(overall, hub_ids or {}, overall_provenance),
     ]
     for number, model in enumerate(models, start=1):
         children = tuple(sections[key] for key in cells if key[0] == model)

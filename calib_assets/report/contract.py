@@ -16,6 +16,8 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from calib_assets.figures.encode import inline_svg
+from calib_assets.figures.plotted import plotted_data
+from calib_assets.report.spreadsheet import csv_text
 
 Kind = Literal["text", "count", "share", "number", "flag", "sources"]
 _ID = re.compile(r"[a-z][a-z0-9-]*")
@@ -146,7 +148,8 @@ class ReportTable:
 class ReportFigure:
     """A picture: inline SVG text (from :func:`calib_assets.figures.inline_svg`) or PNG bytes.
 
-    ``alt`` says what the picture shows to readers who cannot see it; the other fields are those of a table.
+    ``alt`` says what the picture shows to readers who cannot see it, ``data`` is what it draws as CSV text (from
+    :func:`calib_assets.figures.plotted_data`); the other fields are those of a table.
     """
 
     id: str
@@ -156,6 +159,7 @@ class ReportFigure:
     caption: str = ""
     paper: str = ""
     provenance: tuple[str, ...] = ()
+    data: str = ""
 
     def __post_init__(self) -> None:
         _check_id(self.id)
@@ -182,7 +186,8 @@ class ReportFigure:
     def draw(cls, figure: Figure, *, id: str, title: str, alt: str, **fields: Any) -> Self:
         """Encode a matplotlib figure as SVG with ids of its own and neutral colours that follow the page."""
         _check_id(id)
-        return cls(id=id, title=title, alt=alt, image=inline_svg(figure, prefix=id, label=alt), **fields)
+        data = csv_text(plotted_data(figure))
+        return cls(id=id, title=title, alt=alt, image=inline_svg(figure, prefix=id, label=alt), data=data, **fields)
 
 
 @dataclass(frozen=True)

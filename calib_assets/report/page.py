@@ -21,6 +21,8 @@ from calib_assets.report.contract import (
     ReportTable,
     flatten,
 )
+from calib_assets.report.paper_index import Place
+from calib_assets.report.spreadsheet import packed
 
 METHODS = {
     "shape": ("methods", "Methods", "methods.html"),
@@ -43,7 +45,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=lambda value: readable(value) if type(value) is str else value,  # Markup stays as it is
     )
-    environment.globals.update(cell=render_cell, picture=_picture, kind_of=lambda item: type(item).__name__)
+    environment.globals.update(cell=render_cell, picture=_picture, packed=packed, kind_of=lambda item: type(item).__name__)
     environment.tests["missing_item"] = lambda item: isinstance(item, Missing)
     return environment
 
@@ -61,6 +63,7 @@ def build_report(
     findings: Sequence[Finding] = (),
     methods: Sequence[str] = ("shape",),
     left_out: Sequence[LeftOut] = (),
+    index: Sequence[Place] = (),
 ) -> str:
     """The report as HTML text; equal arguments give equal text.
 
@@ -76,6 +79,7 @@ def build_report(
         findings: Sentences shown under the headline table.
         methods: Names in :data:`METHODS` of the texts on methods to print.
         left_out: What failed or is not computed yet; said under the title.
+        index: The papers' figures and tables with their places on the page.
 
     Raises:
         ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one
@@ -93,7 +97,8 @@ def build_report(
         _check_sources(item, known)
     for number, finding in enumerate(findings, start=1):
         _refuse_unknown(f"finding {number}", set(finding.provenance), known)
-    script, style = (_environment().get_template(name).render() for name in ("sort.js", "style.css"))
+    script = "".join(_environment().get_template(name).render() for name in ("sort.js", "save.js"))
+    style = _environment().get_template("style.css").render()
     return (
         _environment()
         .get_template("report.html")
@@ -105,6 +110,7 @@ def build_report(
             findings=findings,
             methods=[METHODS[name] for name in methods],
             sections=sections,
+            index=index,
             checks=checks,
             provenance=sorted(known.values(), key=lambda record: (record.asset, record.partition or "")),
             records=known,

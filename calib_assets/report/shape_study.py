@@ -17,6 +17,7 @@ from calib_assets.report.contract import (
     sources,
 )
 from calib_assets.report.headline import Partition, headline_table
+from calib_assets.report.shape_findings import shape_findings
 from calib_assets.report.shape_items import main_floor, shape_items
 from calib_assets.report.study import StudyPart, count, study_report
 
@@ -178,6 +179,16 @@ def shape_part(
         chapters=tuple(chapters),
         records=tuple(dict.fromkeys(known)),
         headline=headline,
+        findings=tuple(
+            finding
+            for model in models
+            for finding in shape_findings(
+                model,
+                {task: tables[model, task] for name, task in tables if name == model},
+                {task: provenance.get((model, task), {}) for name, task in tables if name == model},
+                floor=main_floor(floors),
+            )
+        ),
     )
 
 

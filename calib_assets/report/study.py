@@ -14,6 +14,7 @@ from calib_assets.report.contract import (
     flatten,
 )
 from calib_assets.report.page import build_report
+from calib_assets.report.paper_index import paper_index
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def study_report(
             f"{part.scope}: {count(part.shown, 'figure or table', 'figures and tables')}." for part in parts
         ),
         methods=list(dict.fromkeys(part.methods for part in parts)) or ["shape"],
+        index=paper_index([(part.methods, part.chapters) for part in parts]),
     )
 
 
