@@ -260,7 +260,8 @@ def test_a_study_of_one_model_says_what_it_cannot_compare(canopy_study):
     empty = {name: pl.DataFrame() for name in canopy_study.overall if name != "canopy_models"}
     made = canopy_part({key: canopy_study.cells[key]}, {}, {"canopy_models": models, **empty})
     assert made.scope == "Canopy study, 1 model on 1 task" and made.methods == "canopy"
-    across, regression, own = made.chapters
+    across, regression, published, own = made.chapters
+    assert published.items == ()
     assert list(items_of(across)) == [
         "canopy-levels", "canopy-sizes", "canopy-correlations", "canopy-table-5", "canopy-relations",
     ]  # fmt: skip
@@ -275,7 +276,7 @@ def test_a_study_of_one_model_says_what_it_cannot_compare(canopy_study):
 def test_tables_of_the_study_that_are_missing_are_shown_as_missing(canopy_study):
     gone = {name: None for name in canopy_study.overall}
     made = canopy_part({}, {}, gone)
-    across, regression = made.chapters
+    across, regression, _ = made.chapters
     assert [item.asset for item in missing_of(across)] == ["canopy_comparison"] and across.intro == ""
     assert [item.asset for item in missing_of(regression)] == ["beta_panel", "beta_regression", "residual_diagnostics"]
     assert regression.intro == "" and made.findings == ()

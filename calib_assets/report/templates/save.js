@@ -17,10 +17,9 @@
     var stream = new Blob([bytes(base64)]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();
   }
-  // The picture on its own: with namespaces, and with colours that no page gives it any more.
+  // The picture on its own (the serializer adds namespaces), with colours that no page gives it any more.
   function standing(svg) {
     var copy = svg.cloneNode(true);
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     copy.setAttribute("style", "font-family: 'DejaVu Sans', Verdana, sans-serif; background: #ffffff");
     return new XMLSerializer().serializeToString(copy).replace(/var\(--[a-z-]+, *(#[0-9a-fA-F]+)\)/g, "$1");
   }
