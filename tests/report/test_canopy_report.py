@@ -269,7 +269,7 @@ def test_a_study_of_one_model_says_what_it_cannot_compare(canopy_study):
     assert regression.items == () and regression.intro.startswith("The study has no prompts with both")
     assert [child.title for child in own.children] == ["math"]
     nothing = canopy_part({}, {}, {name: pl.DataFrame() for name in canopy_study.overall})
-    assert [chapter.items for chapter in nothing.chapters] == [(), ()] and nothing.findings == ()
+    assert [chapter.items for chapter in nothing.chapters] == [(), (), ()] and nothing.findings == ()
     assert nothing.chapters[0].intro.startswith("No model has been measured.")
 
 
