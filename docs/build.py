@@ -1,6 +1,6 @@
 """``make docs``: the reference from the docstrings, and the pages of this folder, as HTML in one folder.
 
-Run ``python -W error docs/build.py [FOLDER]`` (default: ``site``, which git ignores). Every warning is an error, and so is
+Run ``python -W error docs/build.py [FOLDER]`` (default: ``site``, which git ignores). Warnings are errors, and so is
 a link between pages or a reference in a docstring that leads nowhere; they are listed at the end.
 """
 
@@ -30,7 +30,8 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 :root {{ color-scheme: light dark }} body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
 padding: 0 1rem }} pre, code {{ font-family: ui-monospace, monospace; font-size: .9em }} pre {{ padding: .8rem;
 overflow-x: auto; border: 1px solid #8884 }} table {{ border-collapse: collapse; display: block; overflow-x: auto }}
-td, th {{ border: 1px solid #8884; padding: .2rem .5rem; text-align: left; vertical-align: top }} img {{ max-width: 100% }}
+td, th {{ border: 1px solid #8884; padding: .2rem .5rem; text-align: left; vertical-align: top }}
+img {{ max-width: 100% }}
 </style><nav>{nav}</nav><main>{body}</main></html>
 """
 
@@ -40,6 +41,8 @@ def build(site: Path) -> list[str]:
     pages = sorted(DOCS.glob("*.md"))
     pdoc.render.configure(docformat="google", footer_text="calib-assets")
     pdoc.pdoc(*SPECS, output_directory=site / "reference")
+    for page in (site / "reference").rglob("*.html"):
+        page.write_text(page.read_text().replace("<code>~", "<code>"))  # of roles: pdoc links the name behind it
     links = [f'<a href="{name(page)}.html">{name(page)}</a>' for page in pages]
     nav = " · ".join([*links, '<a href="reference/index.html">reference</a>'])
     for page in pages:
@@ -58,7 +61,8 @@ def _rendered(page: Path, nav: str) -> str:
     extras = ["tables", "fenced-code-blocks", "header-ids", "cuddled-lists"]
     body = str(markdown2.markdown(page.read_text(), extras=extras))
     body = re.sub(r'<a href="\.\./[^"]*">(.*?)</a>', r"\1", body, flags=re.DOTALL)
-    body = re.sub(r'href="(?![a-z]+:)([\w-]+\.md)(#[^"]*)?"', lambda m: f'href="{name(Path(m[1]))}.html{m[2] or ""}"', body)
+    to_page = re.compile(r'href="(?![a-z]+:)([\w-]+\.md)(#[^"]*)?"')
+    body = to_page.sub(lambda link: f'href="{name(Path(link[1]))}.html{link[2] or ""}"', body)
     return PAGE.format(title=html.escape(name(page)), nav=nav, body=body)
 
 
@@ -98,7 +102,8 @@ def _exists(target: str, module: str, file: Path) -> bool:
     if target.startswith("."):
         target = module.rpartition(".")[0] + target
     scopes = [importlib.import_module(module), importlib.import_module(".".join(module.split(".")[:2]))]
-    scopes += [getattr(scopes[0], node.name) for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)]
+    classes = (node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef))
+    scopes += [getattr(scopes[0], name) for name in classes]
     return _resolves(target) or any(_member(scope, target.split(".")) for scope in scopes)
 
 
