@@ -25,7 +25,7 @@ from calib_assets.decoding.policy import Greedy, Policy, Sampled
 from resources.language_models import ModelSettings, ModelSource, RolloutRequest, TransformersModel
 
 SMALL = {"samples": 2, "capped": 2, "repeat": 1, "cap": 6, "greedy": 6, "pilot": 8}
-FULL = {"samples": 32, "capped": 32, "repeat": 4, "cap": 128}
+FULL = {"samples": 32, "capped": 32, "repeat": 4, "cap": 128, "greedy": 40, "pilot": 256}
 CHANCE = 1e-3
 PROMPTS = (
     "Name a fruit.",
@@ -129,12 +129,12 @@ def thousand(side: Side) -> float:
 def rows(
     run: Run,
     samples: int = 16,
-    capped: int = 8,
+    capped: int = 4,
     batch_rows: int = 64,
     repeat: int = 1,
-    cap: int = 48,
-    greedy: int = 40,
-    pilot: int = 256,
+    cap: int = 64,
+    greedy: int = 24,
+    pilot: int = 128,
 ) -> Iterator[Row]:
     """A row for each case, then one for greedy rollouts.
 
