@@ -26,7 +26,6 @@ from resources.language_models.errors import ModelError
 from resources.language_models.sources import ModelSource, content_digest, resolve
 from resources.services.language_models import CACHE_FOLDER, source_of
 
-
 MOST_WORK_LINES = 4  # cells of one asset whose model work is said one by one
 
 
@@ -328,7 +327,9 @@ def _plan(view, verify: bool) -> list[Stale]:
     try:
         return plan(view, verify=verify)
     except ModelError:
-        _require_sources(view.study, study_path(), lambda source: content_digest(source, view.store.root / CACHE_FOLDER))
+        _require_sources(
+            view.study, study_path(), lambda source: content_digest(source, view.store.root / CACHE_FOLDER)
+        )
         raise
 
 

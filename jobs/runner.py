@@ -127,7 +127,9 @@ def partition_changes(
     return found
 
 
-def _run_here(launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str) -> None:
+def _run_here(
+    launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, summary: Summary, study: str
+) -> None:
     chosen = job.get_subset(
         asset_selection={dg.AssetKey(key) for key in launch.assets},
         asset_check_selection=set(check_keys(launch.assets)),

@@ -146,6 +146,10 @@ def test_the_readmes_commands_are_those_of_the_makefile_and_of_ci():
     makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
-    ci = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith(("#", "set", "cd"))]
+    ci = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith(("#", "set", "cd"))
+    ]
     assert ci == ["make test"] and re.search(r"^make test\b", readme, re.MULTILINE)
     assert len(readme.splitlines()) <= 150

@@ -238,7 +238,7 @@ def _yaml_remedy(message: str) -> str:
     """What usually is behind the words of the YAML parser."""
     for words, remedy in (
         ("'\\t'", "indent with spaces: YAML takes no tabs"),
-        ("mapping values are not allowed", "put a text that holds `: ` in quotes, and begin each field on its own line"),
+        ("mapping values are not allowed", "put a text that holds `: ` in quotes; begin each field on its own line"),
         ("expected <block end>", "begin the fields of one row in the same column"),
         ("but got", "close the bracket, brace or quote that was opened on this line or before"),
         ("unexpected end of stream", "close the bracket, brace or quote that was opened on this line or before"),
@@ -320,12 +320,13 @@ _LISTS = {"model": "models", "judge": "judges", "sweep": "sweeps"}
 
 
 def _named_place(message: str, data: dict) -> tuple[tuple, str]:
-    """Place and words of the row that an error of the whole study speaks of, and of the field that holds the wrong name."""
+    """Place and words of the row, and of the field with the wrong name, that an error of the whole study speaks of."""
     found = _ROW.match(message)
-    rows = data.get(_LISTS.get(found[1], found[1])) if found else None
+    key = _LISTS.get(found[1], found[1]) if found else ""
+    rows = data.get(key)
     for index, row in enumerate(rows if isinstance(rows, list) else ()):
         if isinstance(row, dict) and row.get("name") == found[2]:
-            place, field = (_LISTS.get(found[1], found[1]), index), f"{_LISTS.get(found[1], found[1])}[{index}] ({found[2]})"
+            place, field = (key, index), f"{key}[{index}] ({found[2]})"
             wrong = [name for name, value in row.items() if name != "name" and found[3] and found[3] in _texts(value)]
             return ((*place, wrong[0]), f"{field}.{wrong[0]}") if wrong else (place, field)
     return (), ""

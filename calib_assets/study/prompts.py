@@ -92,7 +92,9 @@ def read_prompts(
         raise PromptProblem(path.name, str(error.reason), "the file is not UTF-8", "save it as UTF-8") from None
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise PromptProblem(path.name, str(path), f"the file cannot be read: {reason}", "name an existing file") from None
+        raise PromptProblem(
+            path.name, str(path), f"the file cannot be read: {reason}", "name an existing file"
+        ) from None
     _check_ids(prompts, path.name)
     chosen = tuple(p for p in prompts if select == "all" or p.is_closed == (select == "closed"))
     if not chosen:
