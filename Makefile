@@ -12,7 +12,7 @@ PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY := $(STUDY)
 
-.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-all ui docs notebooks bench baselines clean help
+.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-gpu test-all ui docs notebooks bench baselines clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -56,8 +56,11 @@ $(VENV)/.cluster: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,cluster]'
 	touch $@
 
+test-gpu: setup  ## models on a GPU against the CPU; fails where there is none
+	OMP_NUM_THREADS=4 $(BIN)/python -m pytest -m gpu tests/gpu
+
 test-all: setup browser test-vllm test-cluster  ## the tests, the slow studies, the vLLM engine and the cluster
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster and not gpu'
 
 ui: setup  ## Dagster's UI on the same data
 	@echo 'http://localhost:$(PORT): begin with Lineage; docs/ui.md says what is where. Ctrl-C ends it'

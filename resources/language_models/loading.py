@@ -5,6 +5,7 @@ assets; the weights stay until another model is needed or :func:`release_models`
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class LoadedModels:
                 self.loads.append(key)
                 _log.info("loading model %s", " ".join(key))
                 self._models[key] = Loaded(key, load(), unload=unload)
+            require_full_float32()
             loaded = self._models[key]
             loaded.users += 1
             return loaded
@@ -83,6 +85,21 @@ class LoadedModels:
                 dropped = self._models.pop(key)
                 if dropped.unload is not None:
                     dropped.unload(dropped.model)
+
+
+def require_full_float32() -> None:
+    """Products of float32 matrices keep their 24 bits on a GPU, whatever this process was told before.
+
+    TF32 keeps 11 of them. Other libraries and environment variables switch it on for a whole process, and cuDNN's
+    convolutions have it on by themselves.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:  # a model that is no transformer needs none of this
+        return
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    if torch.backends.cudnn.conv.fp32_precision == "tf32":  # set by torch's newer switches, which win
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
 
 
 #: The one pool of this process.

@@ -11,9 +11,9 @@ from resources.language_models import (
     MarkovModel,
     ModelSettings,
     ModelSource,
-    TransformersModel,
     VllmModel,
 )
+from resources.language_models.fitting_model import FittingModel
 from resources.language_models.vllm_options import why_no_vllm
 
 CACHE_FOLDER = ".cache"
@@ -25,7 +25,8 @@ class LanguageModels(dg.ConfigurableResource):
     Attributes:
         device: Circumstance: "cuda", "cpu", …; empty means the GPU if there is one.
         pack_nodes: Circumstance: contexts of one forward pass.
-        batch_rows: Circumstance: rollouts that are decoded together; bounds the memory.
+        batch_rows: Circumstance: rollouts that are decoded together; bounds the memory; fewer
+            where a GPU's memory ends.
         vllm: Circumstance: options of the engine of rows with ``backend: vllm``
             (:class:`~resources.language_models.vllm_options.EngineOptions`); empty means those of ``CALIB_VLLM``.
     """
@@ -48,7 +49,7 @@ class LanguageModels(dg.ConfigurableResource):
         if row.backend == "vllm":
             settings = settings_of(row, answer_prefix)
             return VllmModel(source_of(row), settings, cache_dir=root / CACHE_FOLDER, options=self.vllm)
-        return TransformersModel(
+        return FittingModel(
             source_of(row),
             settings_of(row, answer_prefix),
             cache_dir=root / CACHE_FOLDER,
