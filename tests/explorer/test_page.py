@@ -90,6 +90,15 @@ def to_sweeps(page):
     settled(page, lambda b: b.find_elements(By.CSS_SELECTOR, "#panel-sweeps tbody tr"))
 
 
+def tap(page, element, share=0.5):
+    """A finger on an element, at a share of its width."""
+    page.execute_script("arguments[0].scrollIntoView({ block: 'center' })", element)
+    box = page.execute_script("const r = arguments[0].getBoundingClientRect(); return [r.left, r.top, r.width, r.height]", element)
+    point = {"x": box[0] + share * box[2], "y": box[1] + box[3] / 2}
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 def test_hostile_texts_are_texts(page):
     assert page.title.startswith("Study </script>") and "owned" not in page.title.replace(HOSTILE[0], "")
     to_sweeps(page)
@@ -245,6 +254,15 @@ def test_a_phone_scrolls_in_one_direction_only(page):
         for tab in ("tab-tasks", "tab-sweeps"):
             page.find_element(By.ID, tab).click()
             settled(page, lambda b: b.execute_script("return document.documentElement.scrollWidth") <= 390)
+        # A tap on a leaf brings its completion into sight, a tap in the figure moves the cutoff.
+        tap(page, page.find_elements(By.CSS_SELECTOR, "#panel-sweeps button.token")[1])
+        completion = page.find_element(By.CSS_SELECTOR, ".completion")
+        settled(page, lambda b: "of two" in completion.text)
+        settled(page, lambda b: b.execute_script("const r = arguments[0].getBoundingClientRect(); return r.top < innerHeight && r.bottom > 0", completion))
+        page.find_element(By.ID, "tab-tasks").click()
+        before = page.find_element(By.CSS_SELECTOR, "output strong").text
+        tap(page, page.find_element(By.CSS_SELECTOR, "svg.pick"), 0.8)
+        settled(page, lambda b: b.find_element(By.CSS_SELECTOR, "output strong").text != before)
         small = page.execute_script("return [...document.querySelectorAll('button,select,input')].filter((c) => c.offsetParent && c.getBoundingClientRect().height < 24).length")  # fmt: skip
         assert small == 0
     finally:

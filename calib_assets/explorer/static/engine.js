@@ -392,6 +392,12 @@ const Engine = (() => {
     return peak + Math.log(values.reduce((sum, value) => sum + Math.exp(value - peak), 0));
   }
 
+  /** A conditional of a task at a temperature; those of the last temperature are kept, since rules change at it. */
+  function tempered(task, row, T) {
+    if (task.temperedAt !== T) Object.assign(task, { temperedAt: T, views: [] });
+    return (task.views[row] ??= temper(task.conditionals[row], T));
+  }
+
   /** Val, Div, Prec_seq and Rec_seq of a whole task, by the recursion of calib_assets/decoding/recursion.py.
    *
    * Returns null where the task is too large for the page. `exact` says of each value whether it is within 1e-6;
@@ -410,7 +416,7 @@ const Engine = (() => {
       upper[u] = isLeaf || trie.is_open[u] ? 0 : -Infinity;
       precision[u] = recall[u] = isLeaf ? 1 : 0;
       if (task.row[u] < 0) continue;
-      const view = temper(task.conditionals[task.row[u]], T);
+      const view = tempered(task, task.row[u], T);
       const found = select(view, rule, parameter);
       counted = counted && found.counted;
       sure = sure && found.sure;
