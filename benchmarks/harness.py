@@ -205,7 +205,7 @@ def run_all(options: argparse.Namespace, files: Mapping[str, Path], given: Mappi
         took = f"{outcome.seconds:.0f} s, {outcome.cpu_seconds:.0f} CPU s"
         print(f"  {took}; other work used {outcome.others:.1f} cores", flush=True)
         wrong += [f"FAILED: {name} {outcome.failure}"] * (outcome.failure is not None)
-        wrong += [f"BROKEN: {name}, {row.what}: {said(check)}" for row in outcome.rows for check in row.broken]
+        wrong += [f"BROKEN: {name}, {row.what}: {said(check, mark='')}" for row in outcome.rows for check in row.broken]
         missed += [f"below the ratio asked for: {name}, {told(row)}" for row in outcome.rows if row.missed and write]
         missing += [f"not run: {name}: {outcome.not_here}"] * (outcome.not_here is not None)
         if write:

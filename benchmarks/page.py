@@ -62,9 +62,9 @@ def _line(one: Measured, run: str) -> str:
     return "| " + " | ".join(map(_cell, cells)) + f" | {run} |\n"
 
 
-def said(check: Check) -> str:
-    """A check in words: what, the number, and its limit."""
-    return f"{'' if check.holds else '**BROKEN** '}{check.what} {number(check.error)} (limit {number(check.limit)})"
+def said(check: Check, mark: str = "**BROKEN** ") -> str:
+    """A check in words: what, the number, and its limit; a mark before it if it does not hold."""
+    return f"{'' if check.holds else mark}{check.what} {number(check.error)} (limit {number(check.limit)})"
 
 
 def number(value: float) -> str:
