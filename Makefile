@@ -12,7 +12,7 @@ PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY := $(STUDY)
 
-.PHONY: setup browser postgres study images status test test-pure test-vllm test-cluster test-gpu test-all ui docs notebooks bench baselines clean help
+.PHONY: setup lint browser postgres study images status test test-pure test-vllm test-cluster test-gpu test-all ui docs notebooks bench baselines clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -34,7 +34,11 @@ images: setup  ## the README's figures, from the results of the first study
 status: setup  ## what is stale, why, and the model work it needs; runs nothing
 	$(BIN)/calib-assets status || true
 
-test: setup browser  ## the tests
+lint: setup  ## ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+test: setup browser  ## the tests, and what `make lint` says
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-pure: setup  ## only the rooms that need neither models nor Dagster

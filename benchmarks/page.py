@@ -69,7 +69,7 @@ def said(check: Check, mark: str = "**BROKEN** ") -> str:
 
 def number(value: float) -> str:
     """Two or three digits, enough to compare by eye."""
-    if not math.isfinite(value) or value == int(value) and abs(value) < 1e6:
+    if not math.isfinite(value) or (value == int(value) and abs(value) < 1e6):
         return f"{value:,.0f}"
     if abs(value) < 1e-3 or abs(value) >= 1e6:
         return f"{value:.1e}"

@@ -140,7 +140,7 @@ def measure(what: str, folder: Path) -> dict:
     elif what in ("status", "status of an empty store"):
         from calib_assets.cli import main
 
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w")
         store = folder / ("store" if what == "status" else "empty")
         main(["--study", str(folder / "study.yaml"), "--store", str(store), "status"])
         sys.stdout = sys.__stdout__

@@ -56,7 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", help="study file (default: CALIB_STUDY, then studies/first.yaml)")
     parser.add_argument(
         "--store",
-        help="folder of results, or a URL such as s3://bucket/prefix (default: CALIB_STORE, then the study's storage.root)",
+        help="folder of results, or a URL such as s3://bucket/prefix (default: CALIB_STORE, then the study's"
+        " storage.root)",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     validate = commands.add_parser("validate", help="check the study file and say what it holds")
@@ -213,8 +214,8 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     lines += [f"FAILED {item.name} {item.failures[0].history}: {item.failures[0].summary}" for item in failed]
     if failed:
         lines.append(
-            f"{len(failed)} of them failed: comparisons leave them out, and what needs them waits; the sensor tries them "
-            "again when their inputs change, `calib-assets refresh` and the nightly schedule at once"
+            f"{len(failed)} of them failed: comparisons leave them out, and what needs them waits; the sensor tries "
+            "them again when their inputs change, `calib-assets refresh` and the nightly schedule at once"
         )
     model_work = [item for item in stale if item.work not in (None, Work(0, 0))]
     lines += _model_work(model_work)

@@ -162,7 +162,7 @@ def build_automation(jobs: list, everything, view: Callable[..., Context]) -> tu
             if events or is_due(context.instance, is_busy):
                 events += reports(stale, now, context.instance)
         except StudyError as error:
-            # A file that somebody is editing: nothing is removed or launched on its word, and the next tick looks again.
+            # A file that somebody is editing: nothing is removed or launched on its word; the next tick looks again.
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         changes = partition_changes(now, context.instance)
         return dg.SensorResult(

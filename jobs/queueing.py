@@ -67,7 +67,9 @@ class Queue:
                 launch, run = waiting.pop(run_id), instance.get_run_by_id(run_id)
                 events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event is not None]
                 summary.add(launch, events, run.is_success)
-                echo(f"ended {run_id[:8]}: {launch.partition_key or 'study'}: {summary.failed.get(launch.label, 'well')}")
+                echo(
+                    f"ended {run_id[:8]}: {launch.partition_key or 'study'}: {summary.failed.get(launch.label, 'well')}"
+                )
             time.sleep(POLL_SECONDS if waiting else 0)
 
     def _submit(self, launch: Launch, job: dg.JobDefinition, instance: dg.DagsterInstance, study: str) -> str:
@@ -117,6 +119,8 @@ def queue_of_workspace(path: str = "workspace.yaml") -> Queue:
         raise QueueError(f"{path} names {len(origins)} code locations; keep the one of this project")
     target = origins[0].loadable_target_origin
     pointer = ModuleCodePointer(target.module_name, target.attribute or "defs", target.working_directory or os.getcwd())
-    python = RepositoryPythonOrigin(target.executable_path or sys.executable, pointer, entry_point=DEFAULT_DAGSTER_ENTRY_POINT)
+    python = RepositoryPythonOrigin(
+        target.executable_path or sys.executable, pointer, entry_point=DEFAULT_DAGSTER_ENTRY_POINT
+    )
     remote = RemoteRepositoryOrigin(origins[0], "__repository__").get_job_origin("refresh")
     return Queue(remote, JobPythonOrigin("refresh", python))

@@ -2,8 +2,8 @@
 
 Two places, both made from the plan: the check ``up_to_date`` on every asset, which the lineage graph shows as a
 warning, and the page of the asset ``what_is_stale``, one table for the whole study. The sensor reports what changed
-since the last report; a person can have it worked out now (*Observe* on that page, or *Execute* on a check). The refresh
-jobs leave the check out: it would plan in every run.
+since the last report; a person can have it worked out now (*Observe* on that page, or *Execute* on a check). The
+refresh jobs leave the check out: it would plan in every run.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Tokens a second of the three kinds of model work, by size of model: the coefficients of the cost model (docs/cost.md).
+"""Tokens a second of the three kinds of model work, by size of model: coefficients of the cost model (docs/cost.md).
 
     python benchmarks/gpu/throughput.py --device cuda --out throughput.json 0.135B 1B 8B 12B
 
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
-from tiny_models import byte_level, write_tokenizer  # noqa: E402
+from tiny_models import byte_level, write_tokenizer
 
-from calib_assets.decoding import PrefixTrie, TopK  # noqa: E402
-from calib_assets.decoding.policy import Greedy, Sampled  # noqa: E402
-from resources.language_models import ModelSettings, ModelSource, Request, RolloutRequest  # noqa: E402
-from resources.language_models.fitting_model import FittingModel  # noqa: E402
+from calib_assets.decoding import PrefixTrie, TopK
+from calib_assets.decoding.policy import Greedy, Sampled
+from resources.language_models import ModelSettings, ModelSource, Request, RolloutRequest
+from resources.language_models.fitting_model import FittingModel
 
 LLAMA = dict(num_key_value_heads=8, max_position_embeddings=8192, vocab_size=128256)
 SHAPES = {
@@ -163,7 +163,7 @@ def main() -> None:
             model = open_random(Path(folder), shape, options.device)
             try:
                 measure_model(model, meter, shape, options.quick)
-            except Exception as error:  # noqa: BLE001 - one shape that fails leaves the others their numbers
+            except Exception as error:
                 print(f"{shape}: {type(error).__name__}: {error}", flush=True)
             model.close()
         if options.out:

@@ -53,7 +53,7 @@ def tags(node: Node) -> dict[str, str]:
         work = "model"
     else:
         work = "encoder" if "sentence-transformers" in node.libraries else "cpu"
-    paper = {PAPER_TAG: letter for letter in "AB" if f"Paper {letter}" in node.description}
+    paper = {PAPER_TAG: letter for letter in "AB" if f"Paper {letter}" in node.description}  # noqa: B035
     return {WORK_TAG: work, **paper}
 
 

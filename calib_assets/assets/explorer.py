@@ -39,6 +39,6 @@ NODE = Node(
     group="report",
     dispatches=lambda study, cell: RULES.values(),
     names_failures=True,
-    description="The study as a page to explore: ranked tokens, every decoding rule at any temperature with its exact Val "
-    "and Div, sweep trees with their completions.",
+    description="The study as a page to explore: ranked tokens, every decoding rule at any temperature with its exact "
+    "Val and Div, sweep trees with their completions.",
 )

@@ -73,7 +73,7 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
 
 
 def _brought_up_to_date(context: dg.AssetExecutionContext, view: Context, node: Node, cell: Cell) -> Outcome:
-    """Materialize; an error that may pass asks Dagster for another attempt, and counts as no failure before the last."""
+    """Materialize; an error that may pass asks Dagster for another attempt, and is no failure before the last."""
 
     def again(error: Exception) -> bool:
         return is_transient(error) and context.retry_number < RETRIES

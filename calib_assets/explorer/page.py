@@ -57,7 +57,9 @@ def explorer_files(
     Returns:
         File name -> text; ``explorer.html`` is the page. Equal arguments give equal texts.
     """
-    parts = [("task", cell, text) for cell, text in tasks.items()] + [("sweep", cell, text) for cell, text in sweeps.items()]
+    parts = [("task", cell, text) for cell, text in tasks.items()] + [
+        ("sweep", cell, text) for cell, text in sweeps.items()
+    ]
     cells = [
         {"id": f"{kind}-{number}", "kind": kind, "model": model, "name": name, "text": text}
         for number, (kind, (model, name), text) in enumerate(parts)

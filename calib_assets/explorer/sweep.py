@@ -37,7 +37,9 @@ def sweep_data(
         mine = pl.col("seed") == start["seed"]
         nodes = tree.filter(mine).sort("node")
         if nodes["node"].to_list() != list(range(nodes.height)):
-            raise ValueError(f"nodes of repetition {start['seed']} are not numbered 0 .. {nodes.height - 1} in sweep_tree")
+            raise ValueError(
+                f"nodes of repetition {start['seed']} are not numbered 0 .. {nodes.height - 1} in sweep_tree"
+            )
         leaves = completions.filter(mine).sort("node")
         repetitions.append(
             {
@@ -77,7 +79,8 @@ def _judged(validity: pl.DataFrame, labels: pl.DataFrame, n_nodes: int) -> dict:
     for row, name in enumerate(("n_leaves", "n_judged", "n_valid")):
         counts[row, nodes] = validity[name].to_numpy()
     said = {
-        str(row["node"]): [row["status"], _cut(row["reason"] or "", LONGEST_REASON)] for row in labels.iter_rows(named=True)
+        str(row["node"]): [row["status"], _cut(row["reason"] or "", LONGEST_REASON)]
+        for row in labels.iter_rows(named=True)
     }
     return {
         "label": packed(label, "u1"),

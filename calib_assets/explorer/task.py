@@ -99,7 +99,9 @@ def task_data(
         },
         "heads": _packed_heads(heads),
         "shown": {"start": packed(np.cumsum([0, *map(len, leading)]), "u4"), "token": packed(shown, "u4")},
-        "measures": {name: packed(wanted[name].cast(pl.Float64).fill_null(np.nan).to_numpy(), "f4") for name in MEASURES},
+        "measures": {
+            name: packed(wanted[name].cast(pl.Float64).fill_null(np.nan).to_numpy(), "f4") for name in MEASURES
+        },
         "sweep": _packed_sweep(points),
         "stored_answers": [] if is_whole else _stored_answers(probabilities),
     }

@@ -2,8 +2,8 @@ r"""How many answers there are in effect, from counts: plug-in, and two estimate
 
 With counts :math:`n_i` of :math:`n` answers and :math:`\hat p_i = n_i / n`, the plug-in entropy
 :math:`-\sum \hat p_i \ln \hat p_i` is too small on average, by about :math:`(m - 1) / 2n` with :math:`m` answers in
-the support. The effective number is the exponential of an entropy. All functions take one row of counts per distribution, so
-that a bootstrap is one call.
+the support. The effective number is the exponential of an entropy. All functions take one row of counts per
+distribution, so that a bootstrap is one call.
 
 References:
     Miller (1955), *Note on the bias of information estimates*. Chao and Shen (2003), *Nonparametric estimation of

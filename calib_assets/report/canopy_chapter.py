@@ -62,7 +62,3 @@ class Chapter:
         """The chapter: items in the order in which they were added, then what is missing."""
         gone = tuple(Missing(asset, None) for asset in self._absent)
         return ReportSection(identifier, title, (*self.items, *gone), intro=" ".join(self._said))
-
-
-def has_rows(table: pl.DataFrame | None) -> bool:
-    return table is not None and table.height > 0 and table.width > 0

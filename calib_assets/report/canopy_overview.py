@@ -14,7 +14,9 @@ from calib_assets.report.shape_study import Tables
 
 Cell = tuple[str, str]
 NO_MODELS = "No model has been measured."
-NO_PAIRS = "No two models are a base model and one that names it as its pair, on the same task, so there is no comparison."
+NO_PAIRS = (
+    "No two models are a base model and one that names it as its pair, on the same task, so there is no comparison."
+)
 
 
 def canopy_overview(

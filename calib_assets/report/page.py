@@ -45,7 +45,9 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=lambda value: readable(value) if type(value) is str else value,  # Markup stays as it is
     )
-    environment.globals.update(cell=render_cell, picture=_picture, packed=packed, kind_of=lambda item: type(item).__name__)
+    environment.globals.update(
+        cell=render_cell, picture=_picture, packed=packed, kind_of=lambda item: type(item).__name__
+    )
     environment.tests["missing_item"] = lambda item: isinstance(item, Missing)
     return environment
 

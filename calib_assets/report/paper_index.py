@@ -32,6 +32,9 @@ class Place:
 
 NO_SHAPE = "this study has no task whose valid answers are known (`tasks`)"
 NO_ORDER = "this study has no sweep (`sweeps`)"
+NO_FITS = "no logit fits (`logit_fits`)"
+NO_DECODING = "no sweep asks for `decoding`"
+NO_PAIRS = "needs rollouts of a base and an instruct model"
 NO_CANOPY = "this study has no rollouts (`rollouts`)"
 ITEMS = (
     PaperItem("A", "Figure 1", "one conditional: ranks and mass, valid and invalid", "shape", NO_SHAPE),
@@ -46,10 +49,10 @@ ITEMS = (
     PaperItem("A", "Figure 10", "sequence probabilities of a closed list", "shape", NO_SHAPE),
     PaperItem("A", "Figure 11", "one question asked many times", "cases", "this study asks none (`collapse`)"),
     PaperItem("A", "Figure 12", "sampled programs by probability", "cases", "this study has no problems (`coding`)"),
-    PaperItem("A", "Figure 13", "fits of sorted logits (Llama-3.1-8B-Instruct)", "shape", "no logit fits (`logit_fits`)"),
-    PaperItem("A", "Figure 14", "fits of sorted logits (Qwen3.5-35B-A3B)", "shape", "no logit fits (`logit_fits`)"),
-    PaperItem("A", "Figure 15", "fits of sorted logits (Olmo-3-7B-Instruct)", "shape", "no logit fits (`logit_fits`)"),
-    PaperItem("A", "Table 1", "diversity of cutoff strategies and the oracle filter", "order", "no sweep asks for `decoding`"),
+    PaperItem("A", "Figure 13", "fits of sorted logits (Llama-3.1-8B-Instruct)", "shape", NO_FITS),
+    PaperItem("A", "Figure 14", "fits of sorted logits (Qwen3.5-35B-A3B)", "shape", NO_FITS),
+    PaperItem("A", "Figure 15", "fits of sorted logits (Olmo-3-7B-Instruct)", "shape", NO_FITS),
+    PaperItem("A", "Table 1", "diversity of cutoff strategies and the oracle filter", "order", NO_DECODING),
     PaperItem("A", "Table 2", "examples of the swept tree", "order", NO_ORDER),
     PaperItem("A", "Table 3", "parameter grids: in the configuration below", "configuration", ""),
     PaperItem("B", "Figure 1", "a drawing of a canopy; it shows no data", "", "the drawing shows no data"),
@@ -59,11 +62,11 @@ ITEMS = (
     PaperItem("B", "Figure 5", "variability of entropy rate within prompts", "canopy", NO_CANOPY),
     PaperItem("B", "Figure 6", "residuals of the regression", "canopy", "no regression was fitted"),
     PaperItem("B", "Table 1", "perplexity, branching factor, canopy entropy", "canopy", NO_CANOPY),
-    PaperItem("B", "Table 2", "length–entropy correlation (Pearson)", "canopy", "needs rollouts of a base and an instruct model"),
+    PaperItem("B", "Table 2", "length–entropy correlation (Pearson)", "canopy", NO_PAIRS),
     PaperItem("B", "Table 3", "the regression in short", "canopy", "no regression was fitted"),
     PaperItem("B", "Table 4", "advice on which measure to use; it holds no data", "", "the table holds no data"),
     PaperItem("B", "Table 5", "truncation rates", "canopy", NO_CANOPY),
-    PaperItem("B", "Table 6", "rank correlations", "canopy", "needs rollouts of a base and an instruct model"),
+    PaperItem("B", "Table 6", "rank correlations", "canopy", NO_PAIRS),
     PaperItem("B", "Table 7", "conditional mean of the regression", "canopy", "no regression was fitted"),
     PaperItem("B", "Table 8", "random effects", "canopy", "no regression was fitted"),
     PaperItem("B", "Table 9", "precision of the regression", "canopy", "no regression was fitted"),
@@ -100,7 +103,9 @@ def paper_index(parts: Sequence[tuple[str, Sequence[ReportSection]]]) -> tuple[P
             for item in section.items:
                 if not isinstance(item, Missing):
                     for name in named_items(item.paper):
-                        places.setdefault((PAPER_OF.get(part, ""), name), []).append((item.id, item.title, section.title))
+                        places.setdefault((PAPER_OF.get(part, ""), name), []).append(
+                            (item.id, item.title, section.title)
+                        )
     rows = []
     for item in ITEMS:
         links = places.get((item.paper, item.name), [])

@@ -1,4 +1,4 @@
-"""The values that the papers print, beside those of the study's own models: same model, this study's prompts and limits."""
+"""The values that the papers print, beside those of the study: same model, this study's prompts and limits."""
 
 from collections.abc import Mapping
 
@@ -13,8 +13,9 @@ from calib_assets.report.shape_study import Tables
 
 KEYS = ["hub_id", "task", "measure", "quantity"]
 SAME_MODEL = (
-    "Both values are of the same model. Prompts, lengths and numbers of rollouts are each study's own, so a difference is "
-    "not yet a contradiction. The last column is the difference over the root of the sum of both squared standard errors."
+    "Both values are of the same model. Prompts, lengths and numbers of rollouts are each study's own, so a difference "
+    "is not yet a contradiction. The last column is the difference over the root of the sum of both squared standard "
+    "errors."
 )
 NOT_HERE = "not in this study: its task, or the pair of models, is missing"
 
@@ -39,7 +40,11 @@ def published_section(
             (pl.col("own") - pl.col("value")).alias("difference"), label=_label(), quantity=_quantity())
         rows = rows.with_columns(z=pl.col("difference") / (pl.col("se") ** 2 + pl.col("own_se") ** 2).sqrt())
         used = sources(provenance.get("canopy_models"), provenance.get("canopy_comparison"))
-        for numbers, title in (((1,), "Size of the generation space"), ((2, 6), "Length and entropy rate"), ((5,), "Truncation")):
+        for numbers, title in (
+            ((1,), "Size of the generation space"),
+            ((2, 6), "Length and entropy rate"),
+            ((5,), "Truncation"),
+        ):
             items.append(_table(rows.filter(pl.col("table").is_in(numbers)), numbers, title, used))
     if known <= set(here.values()) and has_rows(overall.get("coefficients")):
         items += _regression(overall, provenance)
@@ -55,8 +60,8 @@ def _intro(here: Mapping[str, str], known: set[str]) -> str:
     absent = sorted(known - set(here.values()))
     return (
         "Paper B prints values for models of this study: " + ", ".join(sorted(here.values())) + "."
-        + (f" It prints others for models that this study lacks: {', '.join(absent)}; the regression of its Tables 3 and 7 "
-           "to 9 is of all of them, so it is not compared." if absent else "")
+        + (f" It prints others for models that this study lacks: {', '.join(absent)}; the regression of its Tables 3 "
+           "and 7 to 9 is of all of them, so it is not compared." if absent else "")
     )  # fmt: skip
 
 

@@ -94,8 +94,8 @@ def _rules(best: Mapping[str, pl.DataFrame], floor: float) -> str:
     )  # fmt: skip
     first = kept.row(0, named=True)
     say = (
-        f": the decoding rule that costs least at validity ≥ {floor:g} is {rule_label(first['rule'])}: it keeps on average "
-        f"{_percent(first['share'])} of the diversity that the best rule of each task reaches (at worst "
+        f": the decoding rule that costs least at validity ≥ {floor:g} is {rule_label(first['rule'])}: it keeps on "
+        f"average {_percent(first['share'])} of the diversity that the best rule of each task reaches (at worst "
         f"{_percent(first['least'])}; {_tasks(n)}, exact)"
     )
     others = [f"{rule_label(row['rule'])} {_percent(row['share'])}" for row in kept.iter_rows(named=True)][1:4]

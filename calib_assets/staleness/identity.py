@@ -83,13 +83,13 @@ class Snapshot:
 
     @cached_property
     def unreadable(self) -> dict[Pair, Exception]:
-        """Slices that cannot be cut, such as that of a model whose file is gone; they hold up nothing but their cells."""
+        """Slices that cannot be cut, such as that of a model whose file is gone; they hold up only their cells."""
         found = {}
         for spec in self.graph.specs:
             for cell in self.cells(spec):
                 try:
                     self._slice_text((spec, cell))
-                except Exception as error:  # noqa: BLE001 - whatever it is, it is told where its cells are missed
+                except Exception as error:
                     found[spec, cell] = error
         return found
 

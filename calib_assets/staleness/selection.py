@@ -95,6 +95,8 @@ def _cheap(stale: Iterable[Stale], graph: Graph) -> list[Stale]:
     for item in stale:
         node = graph.nodes[item.key]
         needs_model = (node.work is not None or node.pool is not None) and not item.restorable
-        if not item.cell or ((not needs_model or item.work == Work(0, 0)) and all(pair in found for pair in item.waits)):
+        if not item.cell or (
+            (not needs_model or item.work == Work(0, 0)) and all(pair in found for pair in item.waits)
+        ):
             found[item.key, item.cell] = item
     return list(found.values())

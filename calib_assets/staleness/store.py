@@ -195,7 +195,9 @@ class ArtifactStore:
         manifest = self.current(asset, cell)
         if manifest is None:
             place = f"{asset}[{'|'.join(cell)}]" if cell else asset
-            raise ResultError(f"{place} has no result in {self.location}; materialize it first (`calib-assets refresh`)")
+            raise ResultError(
+                f"{place} has no result in {self.location}; materialize it first (`calib-assets refresh`)"
+            )
         return manifest
 
     def read(self, asset: str, cell: Cell, name: str) -> bytes:

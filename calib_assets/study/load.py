@@ -307,7 +307,7 @@ def _problem(item: dict, data: dict, lines: dict[tuple, int]) -> Problem:
         if not place:
             place, field = _named_place(message, data)
         value = value if not isinstance(value, dict | list) else None
-    elif kind.endswith("_type") or kind.endswith("_parsing"):
+    elif kind.endswith(("_type", "_parsing")):
         said = item["msg"][0].lower() + item["msg"][1:]
         message, remedy = "wrong type", "write " + said.removeprefix("input should be ").replace("valid tuple", "list")
     elif "than" in kind or kind in {"finite_number", "too_short", "string_too_short", "string_pattern_mismatch"}:

@@ -100,8 +100,8 @@ class CollapseRow(Row):
     )
     matching: Literal["strict", "lenient"] = Field(
         default="strict",
-        description="which answers are one in figures and findings: `strict`: equal but for outer white space, `lenient`: "
-        "also but for case and a full stop at the end; the tables hold both",
+        description="which answers are one in figures and findings: `strict`: equal but for outer white space, "
+        "`lenient`: also but for case and a full stop at the end; the tables hold both",
     )
     answers: Texts | None = Field(default=None, description="valid answers, for coverage; null: any answer is valid")
     answers_file: str | None = Field(default=None, description="the same as a text file, one a line")

@@ -158,8 +158,8 @@ def require_conditional_puts(objects: Objects) -> None:
     if not first or second:
         raise StorageError(
             f"{objects.url}: the server ignores conditional puts (If-None-Match: *), so that two runs could compute "
-            "one result at once; use a server that knows them (AWS S3, current MinIO, Ceph, Google Cloud Storage), or a "
-            "shared disk"
+            "one result at once; use a server that knows them (AWS S3, current MinIO, Ceph, Google Cloud Storage), or "
+            "a shared disk"
         )
     _checked.add(objects.url)
 

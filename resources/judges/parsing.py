@@ -119,7 +119,7 @@ def is_refusal(text: str) -> bool:
 
 def _after_thinking(text: str) -> str:
     """What follows a reasoning model's thoughts, for servers that leave them in the reply."""
-    thoughts, end, answer = text.partition("</think>")
+    thoughts, end, answer = text.partition("</think>")  # noqa: RUF059
     if not end and text.lstrip().startswith("<think>"):
         raise Unparsable("the thoughts never end")
     return answer if end else text

@@ -35,7 +35,7 @@ __all__ = [
 class Batch(ABC):
     """What a model remembers of the rows that are being decoded. Rows are numbered 0, 1, … without gaps."""
 
-    def enter(self, request: Request | RolloutRequest | None) -> None:
+    def enter(self, request: Request | RolloutRequest | None) -> None:  # noqa: B027
         """A request begins: the context of what follows is its own. None: no request is left to begin.
 
         Batches of one shared context have nothing to do.

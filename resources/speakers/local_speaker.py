@@ -45,7 +45,7 @@ class LocalSpeaker(Speaker):
     def _alike(self, model: LanguageModel, questions: Sequence[Question], sampling: Sampling) -> list[Sample]:
         """Answers of one prompt, whose contexts begin alike."""
         contexts = [self._context(model, question) for question in questions]
-        shared = len(os.path.commonprefix(contexts))
+        shared = len(os.path.commonprefix(contexts))  # noqa: RUF071
         asked = zip(contexts, questions, strict=True)
         requests = [Request(context[shared:], question.stream) for context, question in asked]
         ends_line = _LineEnd(model) if self._is_base and sampling.line else None

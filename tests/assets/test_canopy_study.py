@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from statistics import fmean
 
 import numpy as np
 import polars as pl
@@ -79,10 +80,9 @@ def test_measures_are_means_of_means(results):
             by_prompt = {}
             for row in rollouts.filter(here).iter_rows(named=True):
                 by_prompt.setdefault(row["prompt_id"], []).append((row["sequence_entropy"], row["length"]))
-            mean = lambda values: sum(values) / len(values)
-            entropy = mean([mean([s for s, _ in rows]) for rows in by_prompt.values()])
-            length = mean([mean([n for _, n in rows]) for rows in by_prompt.values()])
-            rate = mean([mean([s / n for s, n in rows]) for rows in by_prompt.values()])
+            entropy = fmean([fmean([s for s, _ in rows]) for rows in by_prompt.values()])
+            length = fmean([fmean([n for _, n in rows]) for rows in by_prompt.values()])
+            rate = fmean([fmean([s / n for s, n in rows]) for rows in by_prompt.values()])
             wanted = {
                 "canopy_entropy": entropy,
                 "mean_length": length,
@@ -148,7 +148,10 @@ def test_texts_that_are_the_same_are_one_meaning(results):
         (row["model"], row["prompt_id"], row["sample"]): row["text"]
         for row in results.table("rollouts").filter(pl.col("rollout") == "letters").iter_rows(named=True)
     }
-    plain = lambda text: " ".join(text.split()).removesuffix(".").casefold()
+
+    def plain(text):
+        return " ".join(text.split()).removesuffix(".").casefold()
+
     for row in labels.iter_rows(named=True):
         one, other = (texts[row["model"], row["prompt_id"], row[end]] for end in ("first", "second"))
         assert row["is_similar"] == (plain(one) == plain(other))

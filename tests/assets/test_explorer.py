@@ -26,7 +26,9 @@ def test_the_page_holds_every_cell_with_its_stored_results(finished):
     assert "<title>Two chains: explorer</title>" in page and "not in this page" not in page
     for model in ("alpha", "beta"):
         for task in names["task"]:
-            stored = view.store.table("decoding_sweep", (model, task), "decoding_sweep").sort("rule", "parameter", "temperature")
+            stored = view.store.table("decoding_sweep", (model, task), "decoding_sweep").sort(
+                "rule", "parameter", "temperature"
+            )
             sweep = found[model, task]["sweep"]
             np.testing.assert_allclose(unpacked(sweep["validity"]), stored["validity"], atol=1e-7)
             np.testing.assert_allclose(unpacked(sweep["diversity"]), stored["diversity"].fill_null(np.nan), atol=1e-7)
@@ -37,7 +39,11 @@ def test_the_page_holds_every_cell_with_its_stored_results(finished):
             completions = view.store.table("completions", (model, sweep), "completions")
             for repetition in found[model, sweep]["repetitions"]:
                 mine = completions.filter(pl.col("seed") == repetition["seed"])
-                assert repetition["text"] == tree.filter(pl.col("seed") == repetition["seed"]).sort("node")["text"].to_list()
-                assert {int(node): text for node, (text, _) in repetition["completion"].items()} == dict(mine.select("node", "completion").rows())  # fmt: skip
+                assert (
+                    repetition["text"]
+                    == tree.filter(pl.col("seed") == repetition["seed"]).sort("node")["text"].to_list()
+                )
+                shown = {int(node): text for node, (text, _) in repetition["completion"].items()}
+                assert shown == dict(mine.select("node", "completion").rows())
     assert page.count("</script>") == page.count("<script")
     assert script_json(found["alpha", "digits"]) in page

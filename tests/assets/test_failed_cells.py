@@ -71,7 +71,9 @@ def test_errors_are_text_in_the_report():
     left_out += [LeftOut(f"late[{number}]") for number in range(40)]
     text = study_report([], "", "t", left_out=left_out)
     assert HOSTILE not in text and text.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 2
-    assert "<strong>1 computation failed</strong>" in text and "<strong>41 results are not computed yet</strong>" in text
+    assert (
+        "<strong>1 computation failed</strong>" in text and "<strong>41 results are not computed yet</strong>" in text
+    )
     assert "<code>late[28]</code>" in text and "<code>late[29]</code>" not in text and "and 11 more" in text
     assert "computation" not in study_report([], "", "t")
 

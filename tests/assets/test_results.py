@@ -57,8 +57,14 @@ def test_names_that_there_are_not_are_answered_with_those_that_there_are(workpla
     wrong = [
         (lambda: results.table("calibration_gap", "best"), "unknown table of calibration_gap 'best'; there are calib"),
         (lambda: results.table("calibration_gap", model="gamma"), "unknown model 'gamma'; there are alpha, beta$"),
-        (lambda: results.table("calibration_gap", sweep="x"), "unknown axis of calibration_gap 'sweep'; there are model"),
-        (lambda: results.table("shape_section"), "asset 'shape_section' holds no tables; those that do are exact_logit"),
+        (
+            lambda: results.table("calibration_gap", sweep="x"),
+            "unknown axis of calibration_gap 'sweep'; there are model",
+        ),
+        (
+            lambda: results.table("shape_section"),
+            "asset 'shape_section' holds no tables; those that do are exact_logit",
+        ),
         (lambda: results.table("answer_collapse"), "the study 'chains' has no collapse and speaker that answer_coll"),
         (lambda: results.logits("alpha", "digit"), "unknown task 'digit' .did you mean 'digits'..; there are digits"),
         (lambda: results.logits("gamma", "digits"), "unknown model 'gamma'"),

@@ -183,7 +183,9 @@ def test_partition_mapping_agrees_with_dagster(workplace, instance):
                     parents = graph.get_parent_partition_keys_for_child(
                         "|".join(cell) or None, dg.AssetKey(dep), dg.AssetKey(key)
                     )
-                    assert ours.get(dep, set()) == {str(name) for name in parents.partitions_subset.get_partition_keys()}, (
+                    assert ours.get(dep, set()) == {
+                        str(name) for name in parents.partitions_subset.get_partition_keys()
+                    }, (
                         key,
                         dep,
                     )

@@ -56,4 +56,4 @@ def test_other_tokens_break_the_check(tiny, tmp_path, monkeypatch):
     right = rollout_decoding.rolled
     monkeypatch.setattr(rollout_decoding, "rolled", lambda *given, **named: [one[:1] for one in right(*given, **named)])
     broken = {row.what: row.broken for row in measured("rollout_decoding", tiny, tmp_path, monkeypatch)}
-    assert broken["greedy rollouts, SmolLM2"] and broken[[what for what in broken if "few-shot" in what][0]]
+    assert broken["greedy rollouts, SmolLM2"] and broken[next(what for what in broken if "few-shot" in what)]

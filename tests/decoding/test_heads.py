@@ -97,7 +97,7 @@ def test_uniforms_on_the_border_of_two_tokens(rule):
     for token in np.flatnonzero(weights)[::9]:
         for goal in (cumulative[token], np.nextafter(cumulative[token], 0)):
             u = goal / cumulative[-1]
-            with mock.patch.object(policies, "uniform", lambda *_: u):
+            with mock.patch.object(policies, "uniform", lambda *_, u=u: u):
                 slow = drawn_slowly(rule, 1.0, logits, [Row((), ())])
                 assert Sampled(rule).choose(logits, [Row((), ())]).tolist() == slow
 

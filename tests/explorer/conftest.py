@@ -36,5 +36,9 @@ def quiet(request):
     if "browser" in request.fixturenames:
         driver = request.getfixturevalue("browser")
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
-        asked = [entry["message"] for entry in driver.get_log("performance") if "Network.requestWillBeSent" in entry["message"]]
+        asked = [
+            entry["message"]
+            for entry in driver.get_log("performance")
+            if "Network.requestWillBeSent" in entry["message"]
+        ]
         assert not [message for message in asked if '"url":"http' in message or '"url":"ws' in message]

@@ -21,6 +21,7 @@ from calib_assets.explorer.heads import KNOTS, POINTS, head_of, tail_points
 from calib_assets.explorer.packing import descending_keys, packed
 from calib_assets.explorer.tail import gauss_points
 
+
 @pytest.mark.parametrize(("kind", "values"), [("f8", [1.5, -np.inf, np.nan]), ("f4", [0.5, -2.25]), ("i4", [-1, 7]), ("u4", [0, 2**32 - 1]), ("u1", [0, 255]), ("u4", [])])  # fmt: skip
 def test_packed_arrays_come_back_as_they_were(kind, values):
     np.testing.assert_array_equal(unpacked(packed(np.array(values), kind)), values)
@@ -52,12 +53,21 @@ def test_keys_refuse_rising_and_rounded_numbers():
 @pytest.mark.parametrize("shape", ["normal", "uniform", "long"])
 def test_points_of_a_tail_have_its_mass_at_every_temperature(shape):
     rng = np.random.default_rng(3)
-    logits = {"normal": rng.normal(0, 2, 50_000), "uniform": rng.uniform(-9, 6, 50_000), "long": -rng.gamma(3, 3, 50_000)}[shape]
+    logits = {
+        "normal": rng.normal(0, 2, 50_000),
+        "uniform": rng.uniform(-9, 6, 50_000),
+        "long": -rng.gamma(3, 3, 50_000),
+    }[shape]
     descending = np.sort(logits)[::-1].astype(np.float32).astype(np.float64)
     gaps = descending[0] - descending
     tail = gaps[150:]
     gap, weight = tail_points(gaps, np.ones(gaps.size, np.int64), 150)
-    assert gap.size in POINTS and gap.size == (16 if shape == "normal" else gap.size) and (weight > 0).all() and weight.sum() == pytest.approx(tail.size)
+    assert (
+        gap.size in POINTS
+        and gap.size == (16 if shape == "normal" else gap.size)
+        and (weight > 0).all()
+        and weight.sum() == pytest.approx(tail.size)
+    )
     for temperature in np.geomspace(0.2, 10, 25):
         norm = np.exp(-gaps / temperature).sum()
         exact, found = np.exp(-tail / temperature), weight * np.exp(-gap / temperature)
@@ -95,7 +105,9 @@ def test_data_of_a_task_name_every_token_that_the_page_shows():
     data = json.loads(task.text)
     shown, starts = unpacked(data["shown"]["token"]), unpacked(data["shown"]["start"])
     for row in range(3):
-        assert shown[starts[row] : starts[row + 1]].tolist() == np.argsort(-task.logits[row], kind="stable")[:60].tolist()
+        assert (
+            shown[starts[row] : starts[row + 1]].tolist() == np.argsort(-task.logits[row], kind="stable")[:60].tolist()
+        )
     assert {str(token) for token in [*shown, 0, 1, 2, 7, 399]} == set(data["texts"])
     np.testing.assert_array_equal(unpacked(data["edges"]["logit"]), [task.logits[0, 1], task.logits[0, 7], task.logits[1, 2], task.logits[1, 399], task.logits[2, 0]])  # fmt: skip
     assert data["prompt"] == "Say: " and data["answers"] == ["answer 0", "answer 1", "answer 2"]
@@ -154,7 +166,9 @@ def test_the_page_is_reproducible_allows_its_own_scripts_alone_and_offers_every_
     scripts = re.findall(r"<script>(.*?)</script>", page, re.S)
     for script in scripts:
         assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
-    assert "unsafe-eval" not in policy and policy.count("'unsafe-inline'") == 1 and policy.startswith("default-src 'none'")
+    assert (
+        "unsafe-eval" not in policy and policy.count("'unsafe-inline'") == 1 and policy.startswith("default-src 'none'")
+    )
     assert "http:" not in page.replace("http://www.w3.org/2000/svg", "") and "https:" not in page
     index = json.loads(re.search(r'id="index">(.*?)</script>', page)[1])
     assert {card["name"] for card in index["rules"]} == set(RULES)

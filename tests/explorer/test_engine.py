@@ -100,7 +100,11 @@ def test_beside_the_grid_it_agrees_with_the_library_or_says_that_it_estimates(ru
             assert shown["how"] == ("computed" if answer["exact"][FLAGS[measure]] else "estimate")
             estimates += shown["how"] == "estimate"
             if shown["how"] == "computed":
-                assert shown["value"] == (value if value is None else pytest.approx(value, abs=1e-6)), (rule, parameter, T)
+                assert shown["value"] == (value if value is None else pytest.approx(value, abs=1e-6)), (
+                    rule,
+                    parameter,
+                    T,
+                )
     assert (estimates > 0) == (name == "cut")
 
 
@@ -146,7 +150,11 @@ def test_cuts_inside_a_tail_lie_between_their_bounds_and_near_their_estimates(ru
         exact = validity_diversity(task.trie, task.logits, RULES["top_p"](p), T)
         for measure, column in MEASURES.items():
             if answer["shown"][measure]["how"] == "computed":
-                assert answer["shown"][measure]["value"] == pytest.approx(getattr(exact, column), abs=1e-6), (p, T, measure)
+                assert answer["shown"][measure]["value"] == pytest.approx(getattr(exact, column), abs=1e-6), (
+                    p,
+                    T,
+                    measure,
+                )
 
 
 def test_a_floor_decides_on_a_valid_token_in_the_tail_by_its_own_logit(run, tasks):
@@ -196,7 +204,9 @@ def test_a_nucleus_that_ends_near_a_valid_token_in_the_tail_is_not_called_exact(
             wrong += answers[row]["keeps"] != keeps
             exact = validity_diversity(task.trie, task.logits, RULES["top_p"](setting[1]), T)
             recall = answer["shown"]["sequenceRecall"]
-            assert recall["how"] == "estimate" or recall["value"] == pytest.approx(exact.sequence_recall, abs=1e-6), setting
+            assert recall["how"] == "estimate" or recall["value"] == pytest.approx(exact.sequence_recall, abs=1e-6), (
+                setting
+            )
     assert unsure > wrong > 0
 
 
@@ -210,7 +220,9 @@ def test_equal_logits_at_a_boundary_are_cut_as_the_rules_cut_them(run):
              ("typical_p", 0.3), ("top_n_sigma", 0.5)]  # fmt: skip
     for task, temperature in ((even, 1.0), (steep, 0.3)):
         settings = [(rule, parameter, temperature) for rule, parameter in cases]
-        found = run(f"window.tasks.edge = await Engine.openTask(given[2]); {SELECT}", "edge", settings, json.loads(task.text))
+        found = run(
+            f"window.tasks.edge = await Engine.openTask(given[2]); {SELECT}", "edge", settings, json.loads(task.text)
+        )
         for setting, (answer,) in zip(settings, found, strict=True):
             _, expected = selection(task, 0, *setting)
             assert answer["keeps"] == expected.keeps[0, 0].tolist(), setting
@@ -302,7 +314,9 @@ def test_a_task_that_is_too_large_shows_the_nearest_stored_values(run):
     )
     assert answers["contexts"] == 4 and answers["nodes"] == 1 + 3 + 9
     on_grid, near, oracle = answers["found"]
-    row = task.points.filter((pl.col("rule") == "top_p") & (pl.col("parameter") == 0.9) & (pl.col("temperature") == 2.25))
+    row = task.points.filter(
+        (pl.col("rule") == "top_p") & (pl.col("parameter") == 0.9) & (pl.col("temperature") == 2.25)
+    )
     assert on_grid["validity"] == {"value": pytest.approx(row["validity"][0], abs=1e-6), "how": "stored"}
     assert near["validity"]["how"] == "nearest" and near["validity"]["at"] == {"T": 2.25, "parameter": 0.9}
     assert near["diversity"]["value"] == pytest.approx(row["diversity"][0], abs=1e-6)

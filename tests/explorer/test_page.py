@@ -42,13 +42,17 @@ def sweep():
          "text": ["", HOSTILE[0], "two", "three", "x", "y"]}
     )  # fmt: skip
     leaves = [2, 3, 4, 5]
-    completions = pl.DataFrame({"seed": [0] * 4, "node": leaves, "completion": TEXTS, "finish": ["stop", "length", "stop", "stop"]})
+    completions = pl.DataFrame(
+        {"seed": [0] * 4, "node": leaves, "completion": TEXTS, "finish": ["stop", "length", "stop", "stop"]}
+    )
     valid = {0: True, 1: True, 2: True, 3: False, 4: True, 5: None}
     validity = pl.DataFrame(
         {"judge": ["j"] * 6, "seed": [0] * 6, "node": range(6), "is_valid": list(valid.values()), "is_uncertain": [False] * 6,
          "n_leaves": [4, 2, 1, 1, 1, 1], "n_judged": [3, 1, 1, 1, 1, 0], "n_valid": [2, 1, 1, 0, 1, 0]}
     )  # fmt: skip
-    labels = pl.DataFrame({"judge": ["j"] * 4, "seed": [0] * 4, "node": leaves, "status": ["ok", "ok", "ok", "refused"], "reason": TEXTS})
+    labels = pl.DataFrame(
+        {"judge": ["j"] * 4, "seed": [0] * 4, "node": leaves, "status": ["ok", "ok", "ok", "refused"], "reason": TEXTS}
+    )
     prefixes = pl.DataFrame({"seed": [0], "prompt": [HOSTILE[0]], "prefix": [HOSTILE[1]]})
     return script_json(sweep_data(tree, completions, labels, validity, prefixes))
 
@@ -58,7 +62,9 @@ def address(task, sweep, tmp_path_factory):
     page = tmp_path_factory.mktemp("page") / "explorer.html"
     parts = {("alpha", "digits"): task.text, ("beta", "digits"): task.text}
     left_out = [("decoding_sweep[gamma|digits]", f"ValueError: {HOSTILE[1]}"), ("shape_explorer[delta|digits]", "")]
-    page.write_text(explorer_page(f"Study {HOSTILE[0]}", parts, {("alpha", "words"): sweep}, left_out), encoding="utf-8")
+    page.write_text(
+        explorer_page(f"Study {HOSTILE[0]}", parts, {("alpha", "words"): sweep}, left_out), encoding="utf-8"
+    )
     return page.as_uri()
 
 
@@ -71,7 +77,9 @@ def page(browser, address):
 
 def value(page, measure):
     """What a card shows; in one step, since the cards are drawn anew at any time."""
-    return page.execute_script("return document.querySelector(arguments[0]).textContent", f"[data-measure={measure}] .value")
+    return page.execute_script(
+        "return document.querySelector(arguments[0]).textContent", f"[data-measure={measure}] .value"
+    )
 
 
 def settled(page, condition):
@@ -139,7 +147,9 @@ def test_a_parameter_out_of_range_is_brought_into_it(page):
     number = page.find_element(By.CSS_SELECTOR, '[aria-label="k, as a number"]')
     number.clear()
     number.send_keys("0", Keys.TAB)
-    settled(page, lambda b: b.find_element(By.CSS_SELECTOR, '[aria-label="k, as a number"]').get_attribute("value") == "1")
+    settled(
+        page, lambda b: b.find_element(By.CSS_SELECTOR, '[aria-label="k, as a number"]').get_attribute("value") == "1"
+    )
     settled(page, lambda b: value(b, "sequenceRecall") in ("0.1111", "0"))
 
 
@@ -174,7 +184,10 @@ def test_the_trie_is_walked_and_another_model_keeps_the_place(page):
     valid[0].send_keys(Keys.ENTER)
     crumbs = lambda b: [item.text for item in b.find_elements(By.CSS_SELECTOR, "#panel-tasks .crumbs button")]  # noqa: E731
     settled(page, lambda b: crumbs(b) == ["start", name])
-    assert page.switch_to.active_element.text == name and page.switch_to.active_element.get_attribute("aria-current") == "location"
+    assert (
+        page.switch_to.active_element.text == name
+        and page.switch_to.active_element.get_attribute("aria-current") == "location"
+    )
     Select(labelled(page, "Model")).select_by_visible_text("beta")
     settled(page, lambda b: crumbs(b) == ["start", name])
     page.find_element(By.CSS_SELECTOR, ".crumbs button").click()
@@ -189,7 +202,9 @@ def test_answers_stand_beside_the_invalid_mass(page):
 def test_a_sweep_tree_is_walked_with_completions_on_hover_and_on_focus(page):
     to_sweeps(page)
     panel = page.find_element(By.ID, "panel-sweeps")
-    words = [row.find_element(By.CSS_SELECTOR, ".word").text for row in panel.find_elements(By.CSS_SELECTOR, "tbody tr")]
+    words = [
+        row.find_element(By.CSS_SELECTOR, ".word").text for row in panel.find_elements(By.CSS_SELECTOR, "tbody tr")
+    ]
     assert words == ["valid", "valid", "invalid"]
     tokens = panel.find_elements(By.CSS_SELECTOR, "button.token")
     ActionChains(page).move_to_element(page.find_element(By.TAG_NAME, "h1")).perform()
@@ -199,7 +214,9 @@ def test_a_sweep_tree_is_walked_with_completions_on_hover_and_on_focus(page):
     ActionChains(page).move_to_element(tokens[1]).perform()
     settled(page, lambda b: "of two" in completion.text and HOSTILE[0] in completion.text)
     tokens[0].click()
-    settled(page, lambda b: [i.text for i in panel.find_elements(By.CSS_SELECTOR, "tbody .word")] == ["valid", "missing"])
+    settled(
+        page, lambda b: [i.text for i in panel.find_elements(By.CSS_SELECTOR, "tbody .word")] == ["valid", "missing"]
+    )
     assert "refused" in completion.text
     assert "first 1 of 1 judged candidates" in panel.find_element(By.CSS_SELECTOR, "output").text
 
@@ -207,7 +224,10 @@ def test_a_sweep_tree_is_walked_with_completions_on_hover_and_on_focus(page):
 def test_tabs_follow_the_arrow_keys(page):
     page.find_element(By.ID, "tab-tasks").send_keys(Keys.ARROW_RIGHT)
     assert page.switch_to.active_element.get_attribute("id") == "tab-sweeps"
-    assert page.find_element(By.ID, "panel-sweeps").is_displayed() and not page.find_element(By.ID, "panel-tasks").is_displayed()
+    assert (
+        page.find_element(By.ID, "panel-sweeps").is_displayed()
+        and not page.find_element(By.ID, "panel-tasks").is_displayed()
+    )
 
 
 def test_every_control_has_a_name_and_every_picture_a_text(page):
@@ -235,7 +255,9 @@ def contrast(first, second):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_have_contrast_in_light_and_dark(page, scheme):
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
     colours = page.execute_script(
         "const s = getComputedStyle(document.documentElement); return Object.fromEntries(['ink','muted','ground','panel','valid','invalid','link','warn','warn-ground'].map((n) => [n, s.getPropertyValue('--' + n).trim()]))"
     )
@@ -244,11 +266,15 @@ def test_colours_have_contrast_in_light_and_dark(page, scheme):
     for ground in ("ground", "panel"):
         assert all(contrast(colours[name], colours[ground]) >= 4.5 for name in ("ink", "muted", "link"))
         assert all(contrast(colours[name], colours[ground]) >= 3 for name in ("valid", "invalid"))
-    assert contrast(colours["warn"], colours["ground"]) >= 4.5 and contrast(colours["ink"], colours["warn-ground"]) >= 4.5
+    assert (
+        contrast(colours["warn"], colours["ground"]) >= 4.5 and contrast(colours["ink"], colours["warn-ground"]) >= 4.5
+    )
 
 
 def test_a_phone_scrolls_in_one_direction_only(page):
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    )
     try:
         time.sleep(0.3)
         for tab in ("tab-tasks", "tab-sweeps"):
@@ -270,13 +296,18 @@ def test_a_phone_scrolls_in_one_direction_only(page):
 
 
 def test_the_data_of_a_large_study_lie_in_files_beside_the_page(browser, task, sweep, tmp_path):
-    files = explorer_files("Large", {("a.1", "digits"): task.text, ("b", "digits"): task.text}, {("b", "words"): sweep}, largest=1000)
+    files = explorer_files(
+        "Large", {("a.1", "digits"): task.text, ("b", "digits"): task.text}, {("b", "words"): sweep}, largest=1000
+    )
     assert set(files) == {"explorer.html", "explorer-a.1.js", "explorer-b.js"} and len(files["explorer.html"]) < 150_000
     for name, text in files.items():
         if name != "explorer-a.1.js":
             (tmp_path / name).write_text(text, encoding="utf-8")
     browser.get((tmp_path / "explorer.html").as_uri())
-    settled(browser, lambda b: "explorer-a.1.js is not beside this page" in b.find_element(By.CSS_SELECTOR, "[role=alert]").text)
+    settled(
+        browser,
+        lambda b: "explorer-a.1.js is not beside this page" in b.find_element(By.CSS_SELECTOR, "[role=alert]").text,
+    )
     browser.get_log("browser")  # the browser says so as well
     (tmp_path / "explorer-a.1.js").write_text(files["explorer-a.1.js"], encoding="utf-8")
     browser.refresh()

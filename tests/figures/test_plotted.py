@@ -81,7 +81,11 @@ def test_texts_at_places_of_the_data_only(axes):
 
 def test_a_real_figure_gives_its_table_back():
     sweep = shape_tables.all_tables()["decoding_sweep"]
-    alone = sweep.filter(pl.col("rule") == "unrestricted").sort("temperature").with_columns(task=pl.lit("t"), model=pl.lit("m"))
+    alone = (
+        sweep.filter(pl.col("rule") == "unrestricted")
+        .sort("temperature")
+        .with_columns(task=pl.lit("t"), model=pl.lit("m"))
+    )
     data = plotted_data(figures.temperature_tradeoff(alone))
     lines = data.filter(pl.col("mark").is_in(["line", "point"]))
     drawn = {(row["x"], row["y"]) for row in lines.iter_rows(named=True)}

@@ -359,7 +359,7 @@ def beta_panel(n: int = 25, tasks: tuple = TASKS, pairs: dict | None = None) -> 
     rng = np.random.default_rng(19)
     rows = []
     for task in tasks:
-        for pair, both in (pairs or PAIRS).items():
+        for both in (pairs or PAIRS).values():
             for model, variant in zip(both, ("base", "instruct"), strict=False):
                 for prompt in range(n):
                     rate = rng.normal(1.6 if variant == "base" else 0.8, 0.25)

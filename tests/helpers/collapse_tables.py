@@ -6,7 +6,20 @@ import polars as pl
 from calib_assets.metrics import answer_counts, answer_measures, answer_outcomes, answers
 from calib_assets.stats import Bootstrap
 
-CITIES = ("Valparaíso", "Kyoto", "Nairobi", "Lisbon", "Oslo", "Lima", "Bern", "Quito", "Hanoi", "Cusco", "Porto", "Apia")
+CITIES = (
+    "Valparaíso",
+    "Kyoto",
+    "Nairobi",
+    "Lisbon",
+    "Oslo",
+    "Lima",
+    "Bern",
+    "Quito",
+    "Hanoi",
+    "Cusco",
+    "Porto",
+    "Apia",
+)
 SHARES = {"collapsed": 0.8, "varied": 0.15}
 
 

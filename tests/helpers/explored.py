@@ -85,8 +85,12 @@ def coarse_task() -> Explored:
 
 def open_task() -> Explored:
     """A partly explored trie: node 3 was not expanded."""
-    trie = PrefixTrie.from_nodes([-1, 0, 0, 0, 1], [-1, 2, 5, 6, 3], [-1, -1, 0, -1, 1], [False, False, False, True, False])
-    return explored(trie, np.random.default_rng(2).normal(0, 1.5, size=(trie.internal.size, 150)).astype(np.float32), budget=10_000)
+    trie = PrefixTrie.from_nodes(
+        [-1, 0, 0, 0, 1], [-1, 2, 5, 6, 3], [-1, -1, 0, -1, 1], [False, False, False, True, False]
+    )
+    return explored(
+        trie, np.random.default_rng(2).normal(0, 1.5, size=(trie.internal.size, 150)).astype(np.float32), budget=10_000
+    )
 
 
 def off_grid() -> list[tuple[str, float | None, float]]:

@@ -53,7 +53,7 @@ def test_summary_equals_the_bootstrap_done_draw_by_draw():
     found = diversity_summary(table, Bootstrap(n_boot=300))
     for row, column in zip(found.iter_rows(named=True), (values, scores), strict=True):
 
-        def mean(drawn):
+        def mean(drawn, column=column):
             here = [column[i] for i in drawn if column[i] is not None]
             return sum(here) / len(here) if here else math.nan
 

@@ -150,7 +150,7 @@ def test_summary_equals_the_bootstrap_done_draw_by_draw():
     for row, name in zip(found.iter_rows(named=True), table.columns, strict=True):
         values = table[name].to_list()
 
-        def mean(drawn):
+        def mean(drawn, values=values):
             here = [values[i] for i in drawn if values[i] is not None]
             return sum(here) / len(here) if here else math.nan
 

@@ -41,7 +41,7 @@ def test_intervals_equal_the_bootstrap_done_draw_by_draw(monkeypatch, block):
     for row in found.iter_rows(named=True):
         at = row["position"] - 1
 
-        def mean(drawn):
+        def mean(drawn, at=at):
             here = [steps[at] for i in drawn for steps in prompts[i]["step_entropy"] if len(steps) > at]
             return sum(here) / len(here) if here else math.nan
 

@@ -1,6 +1,7 @@
 """The notebooks run from their first cell to their last, and show what they are stored with."""
 
 import pytest
+
 from notebooks import FOLDER, NOTEBOOKS, read, run, texts
 
 

@@ -98,9 +98,9 @@ def test_many_pairs_are_counted_with_their_extremes():
     cut = models(model("i", "t3", truncation_rate=0.9))
     counted, truncated = texts(canopy_comparison=table(rows), canopy_models=cut)
     assert counted == (
-        "Canopy entropy rises from base to instruct in 2 of 5 pairs and tasks, falls in 1, and its direction is open in 2; "
-        "changes run from −80 % [−90 %, −70 %] (t0, b to i) to 900 % [800 %, 1,000 %] (t3, b to i). In 1 of these "
-        "cells most rollouts were cut."
+        "Canopy entropy rises from base to instruct in 2 of 5 pairs and tasks, falls in 1, and its direction is open "
+        "in 2; changes run from −80 % [−90 %, −70 %] (t0, b to i) to 900 % [800 %, 1,000 %] (t3, b to i). In 1 of "
+        "these cells most rollouts were cut."
     )
     assert "i on t3 (0.9)" in truncated
 

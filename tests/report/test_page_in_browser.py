@@ -1,4 +1,4 @@
-"""The page in a browser without network: its buttons save what is on the page, and it reads well on paper and phones."""
+"""The page in a browser without network: its buttons save what is on the page, and it reads on paper and phones."""
 
 import shutil
 import time
@@ -35,7 +35,13 @@ def page(tmp_path_factory):
     path = folder / "report.html"
     path.write_text(build_report([ReportSection("s", "Section", items)], [], "name: x", "Title"), encoding="utf-8")
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,900", "--disable-dev-shm-usage"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1200,900",
+        "--disable-dev-shm-usage",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))

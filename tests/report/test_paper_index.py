@@ -1,4 +1,4 @@
-"""The index of the papers' figures and tables: complete, true to the items on the page, with a reason for each that is not."""
+"""The index of the papers' figures and tables: complete, true to the page, with a reason for each that is not there."""
 
 from pathlib import Path
 
@@ -37,7 +37,11 @@ def test_long_lists_are_cut_and_counted():
     assert len(place.links) + place.more == 20 and place.more > 0
 
 
-@pytest.mark.parametrize("item", [item for item in ITEMS if item.part in ("shape", "order", "canopy", "cases")], ids=lambda i: f"{i.paper} {i.name}")
+@pytest.mark.parametrize(
+    "item",
+    [item for item in ITEMS if item.part in ("shape", "order", "canopy", "cases")],
+    ids=lambda i: f"{i.paper} {i.name}",
+)
 def test_the_code_makes_a_counterpart_of_each(item):
     """Some item of the part's own modules names it, so that a study that has the data has the link."""
     modules = {"shape": "shape_*.py", "order": "order_*.py", "canopy": "canopy_*.py", "cases": "cases_*.py"}

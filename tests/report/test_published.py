@@ -42,7 +42,12 @@ def test_values_by_hand():
     assert row(section, "math", "Qwen/Qwen3-8B", "Generation perplexity", "value")[2:] == (1.17, None, 0.0, None)
     percent = row(section, "math", "Qwen/Qwen3-8B", "Generation perplexity", "change from base, %")
     assert percent[:4] == (-4.44, 0.47, -12.0, 0.5)
-    assert row(section, "coding", "Qwen/Qwen3-8B", "Pearson correlation", "change from base")[:4] == (1.0, 0.037, 1.5, 0.0)
+    assert row(section, "coding", "Qwen/Qwen3-8B", "Pearson correlation", "change from base")[:4] == (
+        1.0,
+        0.037,
+        1.5,
+        0.0,
+    )
     assert row(section, "stories", "Qwen/Qwen3-8B", "Pearson correlation", "value")[2:] == (None, None, None, None)
 
 
@@ -74,8 +79,14 @@ def test_the_transcription_adds_up():
     """Changes that the paper prints against those of the levels that it prints, to the rounding of three digits."""
     printed = published_models()
     base = printed["hub_id"].str.replace("-Base$|-Instruct$|-it$|-pt$", "")
-    wide = printed.with_columns(family=base, variant=pl.when(pl.col("hub_id").is_in(
-        ["Qwen/Qwen3-8B-Base", "meta-llama/Llama-3.1-8B", "google/gemma-3-12b-pt"])).then(pl.lit("base")).otherwise(pl.lit("instruct")))
+    wide = printed.with_columns(
+        family=base,
+        variant=pl.when(
+            pl.col("hub_id").is_in(["Qwen/Qwen3-8B-Base", "meta-llama/Llama-3.1-8B", "google/gemma-3-12b-pt"])
+        )
+        .then(pl.lit("base"))
+        .otherwise(pl.lit("instruct")),
+    )
     checked = 0
     for key, rows in wide.group_by("table", "task", "family", "measure"):
         level = {row["variant"]: row["value"] for row in rows.iter_rows(named=True) if row["quantity"] == "level"}

@@ -1,4 +1,4 @@
-"""Sentences of the shape study against hand-made tables: each case that the data can be in, and what must not be said."""
+"""Sentences of the shape study against hand-made tables: each case that data can be in, and what must not be said."""
 
 import polars as pl
 import pytest
@@ -36,9 +36,9 @@ def said(tables, floor=0.8) -> list[str]:
 def test_where_each_task_loses_and_what_is_reached():
     tables = {"a": {"calibration_gap": gap(0.125, 0.5, 0.375)}, "b": {"calibration_gap": gap(0.625, 0.25, 0.125)}}
     assert said(tables) == [
-        "m, validity ≥ 0.8 on 2 tasks (exact, over the study's grid): the best practical decoding rule reaches 0.125 to "
-        "0.375 of full diversity; more is lost to shape than to order on a (order gap 0.125, shape gap 0.500); more is "
-        "lost to order than to shape on b (order gap 0.625, shape gap 0.250)."
+        "m, validity ≥ 0.8 on 2 tasks (exact, over the study's grid): the best practical decoding rule reaches 0.125 "
+        "to 0.375 of full diversity; more is lost to shape than to order on a (order gap 0.125, shape gap 0.500); more "
+        "is lost to order than to shape on b (order gap 0.625, shape gap 0.250)."
     ]
     (finding,) = shape_findings("m", tables, PROVENANCE, floor=0.8)
     assert finding.provenance == tuple(PROVENANCE[task]["calibration_gap"].id for task in "ab")
@@ -49,8 +49,8 @@ def test_equal_gaps_are_lost_to_neither_and_a_missing_oracle_is_named():
     (text,) = said(tables)
     assert "more is lost" not in text
     assert text.endswith(
-        "; on b even the cutoff oracle, which knows how many tokens are valid, never reaches that validity: valid tokens "
-        "do not hold the top ranks."
+        "; on b even the cutoff oracle, which knows how many tokens are valid, never reaches that validity: valid "
+        "tokens do not hold the top ranks."
     )
 
 
@@ -87,6 +87,8 @@ def test_order_counts_contexts_with_a_choice_only():
     assert said({"a": {"conditional_calibration": contexts((1, 1.0, True, 1.0))}}) == []
 
 
-@pytest.mark.parametrize("tables", [{}, {"a": {}}, {"a": {"calibration_gap": None}}, {"a": {"calibration_gap": gap(0, 0, 1)}}])
+@pytest.mark.parametrize(
+    "tables", [{}, {"a": {}}, {"a": {"calibration_gap": None}}, {"a": {"calibration_gap": gap(0, 0, 1)}}]
+)
 def test_nothing_is_said_without_data_or_at_a_floor_that_the_study_lacks(tables):
     assert said(tables, floor=0.95) == []

@@ -1,4 +1,4 @@
-"""Models for the tests (a Markov chain, tiny random transformers, the real SmolLM2), and a server with scripted faults."""
+"""Models for the tests (a Markov chain, tiny random transformers, SmolLM2), and a server with scripted faults."""
 
 import json
 import subprocess

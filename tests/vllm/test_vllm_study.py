@@ -45,7 +45,8 @@ def place(llama, tmp_path_factory):
         "judges": [{"name": "strict", "kind": "verifier", "matching": "strict"}],
         "embedder": {"name": "ngrams", "source": {"ngrams": 64}},
         "sweeps": [{"name": "sweep", "prompts": "prompts", "judges": ["strict"], "seeds": 2,
-                    "prefix": {"max_tokens": 0}, "depth": 2, "stride": 5, "max_rank": 60, "branches": [None, 3], "max_new_tokens": 4}],
+                    "prefix": {"max_tokens": 0}, "depth": 2, "stride": 5, "max_rank": 60, "branches": [None, 3],
+                    "max_new_tokens": 4}],
         "rollouts": [{"name": "rolls", "prompts": "prompts", "rollouts": 6, "max_new_tokens": 12}],
     }  # fmt: skip
     (folder / "study.yaml").write_text(yaml.safe_dump(document))

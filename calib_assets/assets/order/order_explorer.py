@@ -20,6 +20,6 @@ NODE = Node(
     deps=TABLES,
     body=order_explorer,
     group="report",
-    description="One model and sweep for the explorer: its trees with every candidate, what judges say of them, and the "
-    "completions (Paper A, §4.1).",
+    description="One model and sweep for the explorer: its trees with every candidate, what judges say of them, and "
+    "the completions (Paper A, §4.1).",
 )

@@ -32,6 +32,6 @@ NODE = Node(
     deps=("exact_logit_cache", "conditional_calibration", "decoding_sweep", "sequence_probabilities"),
     body=shape_explorer,
     group="report",
-    description="One model and task for the explorer: its trie, the highest logits of every conditional, and tails from "
-    "which their mass follows at any temperature (Paper A, §3, §5).",
+    description="One model and task for the explorer: its trie, the highest logits of every conditional, and tails "
+    "from which their mass follows at any temperature (Paper A, §3, §5).",
 )

@@ -29,8 +29,8 @@ def check_rubric(judge: str, rubric: Rubric, of: Of) -> None:
 
     >>> check_rubric("gpt", RUBRICS["validity-v1"], "pair")
     Traceback (most recent call last):
-    resources.endpoints.errors.SettingsError: judge 'gpt', field rubric: 'validity-v1' is for judging one response, and \
-the judge is asked about a pair of responses; remedy: use similarity-v1, or give this work to a judge that has it
+    resources.endpoints.errors.SettingsError: judge 'gpt', field rubric: 'validity-v1' is for judging one response, \
+and the judge is asked about a pair of responses; remedy: use similarity-v1, or give this work to a judge that has it
     """
     if rubric.of != of:
         others = " or ".join(name for name, other in RUBRICS.items() if other.of == of)
