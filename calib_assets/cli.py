@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--verify", action="store_true", help="read every stored file and compare its checksum")
     _add_selection(status)
     status.set_defaults(command=_status)
+    cost = commands.add_parser("cost", help="tokens, calls, bytes and GPU hours of the whole study, stale or not")
+    cost.set_defaults(command=_cost)
     sheet = commands.add_parser("annotation-sheet", help="judged texts for people to score, as CSV")
     sheet.add_argument("--items", type=int, default=50, help="how many texts (default: 50)")
     sheet.add_argument("--seed", type=int, default=0, help="of the draw")
@@ -158,6 +160,13 @@ def _refresh(options: argparse.Namespace) -> int:
     if options.verify:
         _drop_damaged(view, stale)
     return _run(view, selection, started)
+
+
+def _cost(options: argparse.Namespace) -> int:
+    from calib_assets.cost import costs, render
+
+    print("\n".join(render(costs(_view()))))
+    return 0
 
 
 def _annotation_sheet(options: argparse.Namespace) -> int:

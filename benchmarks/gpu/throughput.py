@@ -1,4 +1,4 @@
-"""Tokens a second of the three kinds of model work, by size of model: coefficients of the cost model (docs/cost.md).
+"""Tokens a second of each kind of model work, by size of model: coefficients of the cost model (docs/cost.md).
 
     python benchmarks/gpu/throughput.py --device cuda --out throughput.json 0.135B 1B 8B 12B
 
