@@ -30,7 +30,7 @@ def test_overview_counts_what_the_plan_counts(edited):
     assert set(by_name) == {item.key for item in stale}
     gap = by_name["calibration_gap"]
     assert gap["stale"] == "4 of 4" and gap["why"] == "floors_spec.validity_floors: [0.001, 0.5] → [0.002, 0.5]"
-    assert "report_spec.decoding: " in by_name["report"]["why"]
+    assert "report_spec.decoding.validity_floors: [0.001, 0.5] → [0.002, 0.5]" in by_name["report"]["why"]
 
 
 def test_verdict_names_cells_reasons_and_cost(edited):
