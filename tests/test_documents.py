@@ -15,7 +15,7 @@ from calib_assets.decoding import PrefixTrie
 ROOT = Path(__file__).parents[1]
 PAPERS = (ROOT / "docs" / "papers.md").read_text()
 COMPARED, _, DIFFERENCES = PAPERS.partition("## Where paper and code differ")
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 # Every numbered item of the papers, as counted in their texts.
 NUMBERED = {
@@ -134,7 +134,7 @@ def test_links_lead_somewhere(path):
 
 def test_every_document_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text()
-    assert [path.name for path in DOCUMENTS if path.name != "README.md" and f"({path.name})" not in index] == []
+    assert [path.name for path in DOCUMENTS if path.name != "README.md" and f"{path.name})" not in index] == []
 
 
 def test_every_asset_is_described():
