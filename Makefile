@@ -6,13 +6,15 @@ VENV_VLLM ?= .venv-vllm
 STUDY ?= $(or $(CALIB_STUDY),studies/first.yaml)
 PORT ?= 3000
 LEVEL ?= default
+SAMPLE ?= 10
+PURE := $(addprefix calib_assets/,decoding metrics stats figures)
 BIN := $(VENV)/bin
 # Test files run side by side, one process for each core; numerical libraries keep to one thread in each.
 PARALLEL := -n auto --dist loadfile
 export DAGSTER_HOME ?= $(CURDIR)
 export CALIB_STUDY := $(STUDY)
 
-.PHONY: setup lint browser postgres study images status test test-pure test-vllm test-cluster test-gpu test-all ui docs notebooks bench baselines clean help
+.PHONY: setup lint browser postgres study images status test test-pure test-vllm test-cluster test-gpu test-all ui docs notebooks coverage mutation licences bench baselines clean help
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -43,6 +45,17 @@ test: setup browser  ## the tests, and what `make lint` says
 
 test-pure: setup  ## only the rooms that need neither models nor Dagster
 	$(BIN)/python -m pytest tests/decoding tests/metrics tests/stats tests/study tests/staleness tests/figures calib_assets
+
+coverage: setup  ## lines and branches of the pure rooms that the tests reach; fails under 95 %
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests/decoding tests/metrics tests/stats tests/figures \
+	  $(PURE) $(PURE:%=--cov=%) --cov-branch --cov-report=json:.coverage.json --cov-report=
+	$(BIN)/python tests/helpers/coverage_floor.py .coverage.json
+
+mutation: setup  ## small mistakes in metrics and decoding that no test notices, into .mutation.jsonl (SAMPLE=mutants of each module)
+	nice -n 19 $(BIN)/python tests/mutation/run.py --sample $(SAMPLE)
+
+licences: setup  ## docs/licences.md: the licences of all pinned packages
+	$(BIN)/python tests/helpers/licences.py
 
 test-vllm: $(VENV_VLLM)/.ready  ## the vLLM engine against transformers, on vLLM's CPU build in an environment of its own
 	$(VENV_VLLM)/bin/python -m pytest -m vllm tests/vllm

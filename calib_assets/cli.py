@@ -18,6 +18,7 @@ from calib_assets.study import Study, StudyError, load_study, study_path
 from calib_assets.study.errors import Problem
 from calib_assets.study.external import read_external
 from calib_assets.study.load import line_of
+from calib_assets.study.models import MarkovSource
 from calib_assets.study.problem_sets import problem_count
 from calib_assets.study.prompts import prompt_count, prompts_digest, prompts_of
 from resources.artifacts.atomic import DiskSpaceError, StorageError
@@ -109,6 +110,7 @@ def _validate(options: argparse.Namespace) -> int:
         f"{path}: valid. {len(study.models)} models, {len(study.tasks)} tasks, {settings} decoding settings, "
         f"{len(study.sweeps)} sweeps, {len(study.rollouts)} kinds of rollouts, {len(study.external)} external data sets"
     )
+    print(_licences(study))
     for row in study.prompt_sets:
         if row.file is not None:
             prompts = prompts_of(row)
@@ -143,7 +145,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     view = _view()
     stale = _selection(options, view).of(_plan(view, options.verify), view.graph)
-    print("\n".join(render(stale, view)))
+    print("\n".join([*render(stale, view), _licences(view.study)]))
     return 1 if stale else 0
 
 
@@ -232,6 +234,13 @@ def render(stale: Sequence[Stale], view) -> list[str]:
     lines.append(f"model work in all: at most {_work(total_work)}" if model_work else "model work: none")
     lines += _unready_judges(stale, view) + _unready_speakers(stale, view)
     return lines
+
+
+def _licences(study: Study) -> str:
+    """Under what terms each model comes, as its row says; the file is read by people, so nothing is guessed."""
+    weights = [row for row in study.models if not isinstance(row.source, MarkovSource)]
+    said = (f"{row.name}: {row.licence or 'not stated in the study'}" for row in weights)
+    return f"licences of models: {'; '.join(said)}" if weights else "licences of models: no model has weights"
 
 
 def _reasons(stale: Sequence[Stale], view) -> list[str]:

@@ -31,6 +31,7 @@ PLUMBING = (
     "resources.artifacts.objects",
     "resources.language_models.loading",
     "resources.language_models.sources",
+    "resources.language_models.terms",
     "resources.language_models.vllm_options",
     "resources.sandbox.channel",
     "resources.sandbox.probe",

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import PurePosixPath
 
 from resources.artifacts.atomic import StorageError
 
@@ -68,6 +69,15 @@ class Manifest:
                     f"{known['format']}, and this version of calib-assets knows formats up to {FORMAT}; upgrade "
                     "calib-assets, or name another store with CALIB_STORE"
                 )
+            for name in (known["asset"], *known["cell"], *known["files"]):
+                _refuse_leaving(name)
             return cls(**{**known, "cell": tuple(known["cell"]), "extra": raw})
         except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"not a manifest: {error}") from error
+
+
+def _refuse_leaving(name: str) -> None:
+    """A name that becomes part of a path stays below the store, whoever wrote the manifest."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not name or "\\" in name or "\x00" in name:
+        raise ValueError(f"not a manifest: the name {name!r} leaves the folder of its result")

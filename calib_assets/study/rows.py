@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
-KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")  # not "$", before which a line may end
 
 
 class Row(BaseModel):

@@ -18,10 +18,12 @@ from pathlib import Path
 from resources.artifacts.atomic import file_sha256, write_json
 from resources.language_models.errors import ChecksumError, CorruptFileError, SourceError
 from resources.language_models.spec import ModelSource
+from resources.language_models.terms import show_terms
 
 _PART = re.compile(r"(?P<stem>.+)\.part(?P<number>\d+)$")
 # The files of a model directory that can change what the model computes or how text becomes tokens.
 _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")  # reading such a file can run what is written in it
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def resolve(source: ModelSource) -> ResolvedSource:
         raise SourceError(
             f"path {str(path)!r}", "neither a file nor a directory", "correct the path or download the model"
         )
+    _refuse_pickled(path)
     files = sorted({file for pattern in _MODEL_FILES for file in path.glob(pattern) if file.is_file()})
     for pattern, what in (("config.json", "config.json"), ("*.safetensors", "safetensors weights")):
         if not any(fnmatch.fnmatchcase(file.name, pattern) for file in files):
@@ -138,7 +141,57 @@ def resolve(source: ModelSource) -> ResolvedSource:
                 f"no {what} in it",
                 "point to a transformers model directory or a GGUF file",
             )
+    refuse_own_code(path, f"path {str(path)!r}")
     return ResolvedSource(path.name, f"path:{path.name}", tuple(files), is_directory=True)
+
+
+def _refuse_pickled(directory: Path) -> None:
+    """Refuse weights that only unpickling would read, in the directory or in a module's folder below it."""
+    for folder in (directory, *sorted(path for path in directory.iterdir() if path.is_dir())):
+        pickled = sorted({file.name for pattern in _PICKLED for file in folder.glob(pattern)})
+        names = {file.name for file in folder.glob("*.safetensors*")}
+        # Beside weights of another name the libraries would take the pickled ones.
+        taken = [name for name in pickled if name.startswith("pytorch_model")]
+        if (taken and not names & {"model.safetensors", "model.safetensors.index.json"}) or (
+            folder == directory and pickled and not names
+        ):
+            raise SourceError(
+                f"path {str(folder)!r}",
+                f"weights as pickled files only ({', '.join(pickled[:3])}), which can run any program when read",
+                "write them as safetensors, on a machine where their maker is trusted: "
+                "AutoModelForCausalLM.from_pretrained(…).save_pretrained(…); or get a copy that has safetensors",
+            )
+
+
+def refuse_own_code(directory: Path, where: str) -> None:
+    """Refuse a model that transformers has no code for and that brings its own (``auto_map`` in its config.json).
+
+    transformers would ask at the terminal whether to run it. No study can ask for that: there is no such field.
+
+    Raises:
+        SourceError: Naming the code, and the remedy.
+    """
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        asked = config.get("auto_map") or {}
+    except (OSError, ValueError, AttributeError):
+        return  # its reader says what is wrong with it
+    if not isinstance(asked, dict) or not asked:
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    for name, known in (
+        ("AutoConfig", CONFIG_MAPPING_NAMES),
+        ("AutoModelForCausalLM", MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+    ):
+        if name in asked and config.get("model_type") not in known:
+            raise SourceError(
+                f"{where}, config.json, field auto_map",
+                f"model type {config.get('model_type')!r} needs a program that comes with the weights ({asked[name]}), "
+                "and programs of models are never run (trust_remote_code)",
+                "use a model whose type the installed transformers knows, or a copy converted to such a type",
+            )
 
 
 def _recorded_sha256(source: ModelSource) -> dict[str, str]:
@@ -162,6 +215,7 @@ def verified_sha256(source: ModelSource, cache_dir: str | Path) -> str:
     """
     resolved = resolve(source)
     if source.kind == "package":
+        show_terms(source.package, [*_distribution_files(source.package)], cache_dir)
         recorded = _recorded_sha256(source)
         for part in resolved.parts:
             found = remembered_sha256([part], cache_dir)
@@ -245,7 +299,7 @@ def hub_snapshot(source: ModelSource, cache_dir: str | Path) -> Path:
     patterns = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
     try:
         hub = hub_cache(cache_dir)
-        return Path(
+        folder = Path(
             snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns, cache_dir=hub)
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -255,3 +309,5 @@ def hub_snapshot(source: ModelSource, cache_dir: str | Path) -> Path:
             f"not in the local hub cache, and the download failed ({type(error).__name__}: {reason})",
             "check id, revision, network and HF_TOKEN, or download it elsewhere and use a path source",
         ) from error
+    refuse_own_code(folder, f"hub model {source.hub!r}")
+    return folder
