@@ -36,9 +36,10 @@ images: setup  ## the README's figures, from the results of the first study
 status: setup  ## what is stale, why, and the model work it needs; runs nothing
 	$(BIN)/calib-assets status || true
 
-lint: setup  ## ruff and the import contracts
+lint: setup  ## ruff, the import contracts and the types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 test: setup browser  ## the tests, and what `make lint` says
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)

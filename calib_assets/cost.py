@@ -36,7 +36,9 @@ def costs(context: Context) -> list[Cost]:
     """Costs of every cell that asks a model, in the order of the graph."""
     found = []
     for key, node in context.graph.nodes.items():
-        for cell in context.graph.cells(key, context.study) if node.work is not None else ():
+        if node.work is None:
+            continue
+        for cell in context.graph.cells(key, context.study):
             work = node.work(context, cell)
             if work != Work(0, 0):
                 found.append(Cost(key, cell, work, _hours(context.study, key, cell, work.forward_tokens)))
