@@ -75,8 +75,8 @@ def record_failure(
 ) -> Failure:
     """Keep a failure; call it only while holding the cell's lock."""
     name, now = _name(asset, cell), datetime.now(UTC).isoformat(timespec="seconds")
-    before = _parsed(store.record(FOLDER, name))
-    again = before is not None and before.fingerprint == fingerprint
+    kept = _parsed(store.record(FOLDER, name))
+    before = kept if kept is not None and kept.fingerprint == fingerprint else None
     failure = Failure(
         asset=asset,
         cell=cell,
@@ -84,9 +84,9 @@ def record_failure(
         kind=type(error).__name__,
         error=str(error)[:LONGEST],
         run_id=run_id,
-        since=before.since if again else now,
+        since=before.since if before is not None else now,
         last=now,
-        attempts=before.attempts + 1 if again else 1,
+        attempts=before.attempts + 1 if before is not None else 1,
     )
     data = json.dumps(asdict(failure), indent=1, sort_keys=True, ensure_ascii=False).encode()
     store.write_record(FOLDER, name, data)

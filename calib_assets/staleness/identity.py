@@ -170,7 +170,8 @@ class Snapshot:
         }
 
     def _dependencies(self, key: str, cell: Cell) -> tuple[dict[str, list[Pair]], dict[str, dict[str, str | None]]]:
-        slices, upstream = {}, {}
+        slices: dict[str, list[Pair]] = {}
+        upstream: dict[str, dict[str, str | None]] = {}
         for dep, dep_cell in self.upstream(key, cell):
             if dep in self.graph.specs:
                 slices.setdefault(dep, []).append((dep, dep_cell))
