@@ -12,6 +12,7 @@ from calib_assets.decoding import (
     RULES,
     DecodingGrid,
     PrefixTrie,
+    Unrestricted,
     answer_log_probabilities,
     sequence_log_probabilities,
     sweep,
@@ -144,3 +145,11 @@ def test_hand_worked_two_steps():
     # Greedy gives 00 only.
     assert (greedy["validity"], greedy["diversity"]) == (pytest.approx(1), pytest.approx(1 / 3))
     assert (greedy["sequence_precision"], greedy["sequence_recall"]) == (1, pytest.approx(1 / 3))
+
+
+def test_rounding_lifts_neither_validity_nor_diversity_above_one():
+    """exp(ln n) / n is above one for some n."""
+    for n in range(2, 60):
+        trie = PrefixTrie.from_sequences([[token] for token in range(n)])
+        found = validity_diversity(trie, np.zeros((1, n)), Unrestricted(), 1.0)
+        assert found.validity <= 1 and 1 - 1e-12 <= found.diversity <= 1

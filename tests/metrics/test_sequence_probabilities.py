@@ -84,3 +84,8 @@ def test_impossible_answers_come_last():
 def test_bad_input(log_p, temperatures, texts, message):
     with pytest.raises(ValueError, match=message):
         sequence_probabilities(np.array(log_p), temperatures, texts)
+
+
+def test_a_mass_that_rounding_lifts_above_one_leaves_none_to_the_invalid():
+    table = sequence_probabilities(np.log([[0.5, 0.5]]) + 1e-12, [1.0], ["a", "b"])  # the sum is 1 + 1e-12
+    assert table.select("probability", "log_probability").row(2) == (0.0, None)

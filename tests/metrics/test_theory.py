@@ -17,6 +17,7 @@ from calib_assets.metrics import (
     recall_ceiling,
     step_branching,
     step_hardness,
+    theory,
     theory_e3,
     theory_f4,
 )
@@ -192,3 +193,8 @@ def test_bad_input(small_task, swept):
     opened = PrefixTrie.from_nodes([-1, 0, 0], [-1, 0, 1], [-1, 0, -1], [False, False, True], n_answers=2)
     with pytest.raises(ValueError, match="1 open nodes"):
         step_branching(opened)
+
+
+def test_steps_without_certified_hardness_are_not_counted():
+    assert theory._tightest(np.zeros(2), 0.5, 0.1) == (1.0, 0, 0.0)  # nothing is certified: no statement
+    assert theory._tightest(np.array([0.0, 0.3, 0.0]), 0.5, 0.1)[1:] == (1, 0.3)
