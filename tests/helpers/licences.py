@@ -27,6 +27,7 @@ NOTES = {
     "hypothesis": "weak copyleft: changes to its own files are shared; tests only, used unchanged",
     "krippendorff": "GPL; tests only (a second route to a number), never imported by the project",
     "psycopg2-binary": "weak copyleft (LGPL): linked as a library, used unchanged; extra `cluster` only",
+    "pathspec": "weak copyleft: changes to its own files are shared; mypy only, used unchanged",
     "tqdm": "weak copyleft in part: used unchanged",
     "orjson": "weak copyleft in part: used unchanged",
     "text-unidecode": "choose the Artistic licence",
