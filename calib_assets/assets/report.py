@@ -5,7 +5,16 @@ import yaml
 from calib_assets.assets.canopy.verdicts import COMPARISON_RULES
 from calib_assets.assets.cases.case_reports import CASE_DEPS, CASE_SECTIONS, CASE_STUDIES
 from calib_assets.assets.sections import checked, provenance
-from calib_assets.report import LeftOut, StudyPart, canopy_part, cases_part, order_part, shape_part, study_report
+from calib_assets.report import (
+    LeftOut,
+    StudyPart,
+    canopy_part,
+    cases_part,
+    order_part,
+    seeds_of,
+    shape_part,
+    study_report,
+)
 from calib_assets.report.codec import decode
 from calib_assets.staleness.graph import Cell, Node, cell_name
 from calib_assets.staleness.run import Result, Run
@@ -56,7 +65,9 @@ def report(run: Run) -> Result:
     checks += checked(run, COMPARISON_RULES)
     configuration = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
     left_out = _left_out(run)
-    page = study_report(parts, configuration, spec["title"], checks=checks, left_out=left_out).encode()
+    page = study_report(
+        parts, configuration, spec["title"], checks=checks, left_out=left_out, seeds=seeds_of(spec)
+    ).encode()
     return Result(
         files={"report.html": page},
         numbers={

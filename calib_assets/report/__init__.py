@@ -30,7 +30,7 @@ from calib_assets.report.headline import headline_table
 from calib_assets.report.order_study import order_overview, order_part, order_section
 from calib_assets.report.page import build_report
 from calib_assets.report.shape_study import comparison_section, partition_section, shape_part, shape_report
-from calib_assets.report.study import StudyPart, study_report
+from calib_assets.report.study import StudyPart, seeds_of, study_report
 
 __all__ = [
     "Absent",
@@ -61,6 +61,7 @@ __all__ = [
     "order_section",
     "partition_section",
     "regression_section",
+    "seeds_of",
     "shape_part",
     "shape_report",
     "study_report",

@@ -239,10 +239,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence under the headline, computed from data, and the ids of the artifacts that it was computed from."""
+    """A sentence of the summary, computed from data, and the ids of the artifacts that it was computed from.
+
+    Findings of one ``topic`` that follow each other stand under one heading.
+    """
 
     text: str
     provenance: tuple[str, ...] = ()
+    topic: str = ""
 
 
 def sources(*records: Provenance | None) -> tuple[str, ...]:

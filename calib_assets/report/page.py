@@ -3,8 +3,9 @@
 import base64
 import functools
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -66,6 +67,7 @@ def build_report(
     methods: Sequence[str] = ("shape",),
     left_out: Sequence[LeftOut] = (),
     index: Sequence[Place] = (),
+    seeds: Mapping[str, int] | None = None,
 ) -> str:
     """The report as HTML text; equal arguments give equal text.
 
@@ -82,6 +84,7 @@ def build_report(
         methods: Names in :data:`METHODS` of the texts on methods to print.
         left_out: What failed or is not computed yet; said under the title.
         index: The papers' figures and tables with their places on the page.
+        seeds: Place in the configuration -> seed.
 
     Raises:
         ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one
@@ -109,10 +112,12 @@ def build_report(
             summary=summary,
             generated_at=generated_at,
             headline=headline,
-            findings=findings,
+            findings=[(topic, list(group)) for topic, group in itertools.groupby(findings, lambda item: item.topic)],
             methods=[METHODS[name] for name in methods],
             sections=sections,
             index=index,
+            seeds=seeds or {},
+            libraries=_libraries(known.values()),
             checks=checks,
             provenance=sorted(known.values(), key=lambda record: (record.asset, record.partition or "")),
             records=known,
@@ -126,6 +131,15 @@ def build_report(
             verdicts=Counter(check.passed for check in checks),
         )
     )
+
+
+def _libraries(records: Iterable[Provenance]) -> dict[str, list[str]]:
+    """Every library that the artifacts name, with all its versions: more than one where results are of two times."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in record.libraries.items():
+            found.setdefault(name, set()).add(version)
+    return {name: sorted(found[name]) for name in sorted(found)}
 
 
 def _check_unique(identifiers: list[str]) -> None:

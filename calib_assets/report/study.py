@@ -1,6 +1,7 @@
 """The page of a study: parts that know their own chapters, put together with checks and configuration."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from calib_assets.report.contract import (
@@ -15,6 +16,14 @@ from calib_assets.report.contract import (
 )
 from calib_assets.report.page import build_report
 from calib_assets.report.paper_index import paper_index
+
+TOPICS = {
+    "shape": "Exact tasks: order, shape, and the decoding rule that costs least",
+    "order": "Open-ended prompts: order, and diversity by strategy",
+    "canopy": "Whole answers: size of the generation space",
+    "cases": "Case studies",
+}
+"""Name of each text on methods -> the heading of its findings."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ def study_report(
     checks: Sequence[Check] = (),
     left_out: Sequence[LeftOut] = (),
     generated_at: str | None = None,
+    seeds: Mapping[str, int] | None = None,
 ) -> str:
     """The report of a whole study as HTML text: one page for all its parts.
 
@@ -62,6 +72,7 @@ def study_report(
         checks: Asset-check results.
         left_out: What failed or is not computed yet.
         generated_at: Time to print; None keeps the text reproducible.
+        seeds: Seeds of the study, as :func:`seeds_of` finds them.
 
     Raises:
         ValueError: If two parts have a headline table, or as :func:`~calib_assets.report.page.build_report`.
@@ -75,7 +86,11 @@ def study_report(
         configuration,
         title,
         headline=headlines[0] if headlines else None,
-        findings=[finding for part in parts for finding in part.findings],
+        findings=[
+            dataclasses.replace(finding, topic=finding.topic or TOPICS[part.methods])
+            for part in parts
+            for finding in part.findings
+        ],
         checks=checks,
         left_out=left_out,
         generated_at=generated_at,
@@ -83,6 +98,7 @@ def study_report(
             f"{part.scope}: {count(part.shown, 'figure or table', 'figures and tables')}." for part in parts
         ),
         methods=list(dict.fromkeys(part.methods for part in parts)) or ["shape"],
+        seeds=seeds,
         index=paper_index([(part.methods, part.chapters) for part in parts]),
     )
 
@@ -94,3 +110,24 @@ def count(number: int, noun: str, plural: str = "") -> str:
     ('1 model', '3 models')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def seeds_of(document: object, path: str = "") -> dict[str, int]:
+    """Every seed of a study's document, by the place where it stands; a row of a list goes by its name.
+
+    >>> seeds_of({"seed": 1, "sweeps": [{"name": "one", "seed": 7, "seeds": 3}]})
+    {'seed': 1, 'sweeps.one.seed': 7}
+    """
+    if isinstance(document, list):
+        rows = {str(row["name"]): row for row in document if isinstance(row, dict) and "name" in row}
+        return seeds_of(rows, path)
+    if not isinstance(document, dict):
+        return {}
+    found = {}
+    for name, value in document.items():
+        place = f"{path}.{name}" if path else str(name)
+        if (name == "seed" or str(name).endswith("_seed")) and isinstance(value, int):
+            found[place] = value
+        else:
+            found |= seeds_of(value, place)
+    return found

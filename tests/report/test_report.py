@@ -17,6 +17,7 @@ from calib_assets.report import (
     Absent,
     Check,
     Column,
+    Finding,
     Missing,
     Provenance,
     ReportFigure,
@@ -361,3 +362,23 @@ def test_headline_tells_an_unreached_floor_from_a_missing_table(study):
     assert row[4] is not None and row[6:9] == (None, None, None)
     [row] = headline_table([("m", "t")], {("m", "t"): sweep}, {("m", "t"): gaps}, floor=0.7).rows
     assert all(isinstance(cell, Absent) and "0.7" in cell.reason for cell in row[4:9])
+
+
+def test_seeds_and_every_version_of_a_library_are_listed_with_the_configuration(study):
+    records = [
+        Provenance("one", "m|t", "f", "d", "c", {"numpy": "2.4.6", "polars": "2.1.0"}),
+        Provenance("two", "m|t", "f", "d", "c", {"numpy": "2.5.0"}),
+    ]
+    page = build_report([], records, "name: x", "t", seeds={"sweeps.lists.seed": 7})
+    words = " ".join(Page(page).text)
+    assert "sweeps.lists.seed" in words and "numpy 2.4.6 and 2.5.0, polars 2.1.0" in " ".join(words.split())
+    assert "Seeds" not in " ".join(Page(build_report([], [], "name: x", "t")).text)
+
+
+def test_findings_stand_under_the_heading_of_their_topic():
+    findings = [Finding("a", topic="One"), Finding("b", topic="One"), Finding("c", topic="Two")]
+    page = build_report([], [], "name: x", "t", findings=findings)
+    assert page.count("<h3>One</h3>") == 1 and page.index("<h3>Two</h3>") > page.index("<li>b</li>")
+    many = tuple(Provenance("asset", f"m|{n}", "f", "d", "c") for n in range(5))
+    cited = build_report([], many, "name: x", "t", findings=[Finding("a", tuple(record.id for record in many))])
+    assert "<summary>5 sources</summary>" in cited
