@@ -42,7 +42,7 @@ def kinds(node: Node) -> set[str]:
     found |= {"polars"} if HELD.get(node.key) else set()
     found |= {"matplotlib"} if node.preview is not None or node.key.endswith("_section") else set()
     found |= {"openai"} if node.pool == "judge" else set()
-    return found | ({"html"} if node.key in ("report", "explorer") else set())
+    return found | ({"html"} if node.key == "report" or node.key.endswith("explorer") else set())
 
 
 def tags(node: Node) -> dict[str, str]:

@@ -271,6 +271,11 @@ def test_colours_have_contrast_in_light_and_dark(page, scheme):
     )
 
 
+def text_of(browser, selector: str) -> str:
+    """Shown text of the first such element, read in one step."""
+    return browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+
+
 def test_a_phone_scrolls_in_one_direction_only(page):
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
@@ -282,13 +287,13 @@ def test_a_phone_scrolls_in_one_direction_only(page):
             settled(page, lambda b: b.execute_script("return document.documentElement.scrollWidth") <= 390)
         # A tap on a leaf brings its completion into sight, a tap in the figure moves the cutoff.
         tap(page, page.find_elements(By.CSS_SELECTOR, "#panel-sweeps button.token")[1])
-        completion = page.find_element(By.CSS_SELECTOR, ".completion")
-        settled(page, lambda b: "of two" in completion.text)
-        settled(page, lambda b: b.execute_script("const r = arguments[0].getBoundingClientRect(); return r.top < innerHeight && r.bottom > 0", completion))
+        # The page draws its parts anew, so an element that was found may be gone: each question finds its own.
+        settled(page, lambda b: "of two" in text_of(b, ".completion"))
+        settled(page, lambda b: b.execute_script("const r = document.querySelector('.completion').getBoundingClientRect(); return r.top < innerHeight && r.bottom > 0"))
         page.find_element(By.ID, "tab-tasks").click()
-        before = page.find_element(By.CSS_SELECTOR, "output strong").text
+        before = text_of(page, "output strong")
         tap(page, page.find_element(By.CSS_SELECTOR, "svg.pick"), 0.8)
-        settled(page, lambda b: b.find_element(By.CSS_SELECTOR, "output strong").text != before)
+        settled(page, lambda b: text_of(b, "output strong") != before)
         small = page.execute_script("return [...document.querySelectorAll('button,select,input')].filter((c) => c.offsetParent && c.getBoundingClientRect().height < 24).length")  # fmt: skip
         assert small == 0
     finally:

@@ -59,7 +59,7 @@ def every_figure(tables) -> dict:
     }
 
 
-NAMES = sorted(set(figures.__all__) - {"png", "svg", "inline_svg", "thumbnail"})
+NAMES = sorted(set(figures.__all__) - {"png", "svg", "inline_svg", "thumbnail", "plotted_data"})
 
 
 @pytest.mark.parametrize("name", NAMES)
