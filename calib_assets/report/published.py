@@ -48,7 +48,8 @@ def published_section(
             items.append(_table(rows.filter(pl.col("table").is_in(numbers)), numbers, title, used))
     if known <= set(here.values()) and has_rows(overall.get("coefficients")):
         items += _regression(overall, provenance)
-    return ReportSection("published", "Published values beside the study's own", tuple(items), intro=_intro(here, known))
+    title = "Published values beside the study's own"
+    return ReportSection("published", title, tuple(items), intro=_intro(here, known))
 
 
 def _intro(here: Mapping[str, str], known: set[str]) -> str:
