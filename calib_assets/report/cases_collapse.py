@@ -192,8 +192,9 @@ def findings_of(name: str, table: pl.DataFrame) -> list[str]:
     n = int(known[least, "independent", "n_answers"]["est"])
     top = known[least, "independent", "top_share"]
     text = (
-        f"Answer collapse, {plain(name, 60)}: the {n:,} independent answers of {plain(least, 60)} are in effect "
-        f"{_interval(alone[0])} different ones (Chao–Shen), and a share of {_share(top)} is its most frequent answer"
+        f"Answer collapse, {plain(name, 60)}: the {n:,} independent answers of {plain(least, 60)} are drawn in "
+        f"effect from {_interval(alone[0])} different ones (Chao–Shen), and a share of "
+        f"{_share(top)} is its most frequent answer"
     )
     later = known.get((least, "history", EFFECTIVE))
     if later is not None and later["est"] is not None:

@@ -99,12 +99,13 @@ def paper_index(parts: Sequence[tuple[str, Sequence[ReportSection]]]) -> tuple[P
     """
     places: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
     for part, chapters in parts:
-        for section in flatten(chapters):
+        for chapter, section in ((top, part_of) for top in chapters for part_of in flatten([top])):
+            where = section.title if section is chapter else f"{chapter.title}, {section.title}"
             for item in section.items:
                 if not isinstance(item, Missing):
                     for name in named_items(item.paper):
                         places.setdefault((PAPER_OF.get(part, ""), name), []).append(
-                            (item.id, item.title, section.title)
+                            (item.id, item.title, where)
                         )
     rows = []
     for item in ITEMS:

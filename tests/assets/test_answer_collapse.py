@@ -248,7 +248,7 @@ def test_the_report_has_the_part(asked):
     for text in ("Case study: answer collapse", "Methods of the case studies", "Effective number of answers"):
         assert text in page, text
     assert "2 questions to 2 speakers" in page
-    assert "the 60 independent answers of uneven are in effect" in page
+    assert "the 60 independent answers of uneven are drawn in effect from" in page
     for rule in COLLAPSE_RULES:
         assert rule.name in page
 

@@ -58,7 +58,7 @@ def test_the_finding_names_who_repeats_itself_most_with_its_interval(tables):
         & (pl.col("setting") == "independent")
         & (pl.col("measure") == "effective_number_chao_shen")
     ).row(0, named=True)
-    assert f"the 78 independent answers of collapsed are in effect {row['est']:.2f}"[:60] in text
+    assert f"the 78 independent answers of collapsed are drawn in effect from {row['est']:.2f}"[:70] in text
     assert "The most varied speaker is varied with" in text and "asked again in a conversation" in text
     alone = own.filter(pl.col("speaker") == "varied")
     assert "most varied" not in findings_of("city", alone)[0]

@@ -31,6 +31,13 @@ def test_links_go_to_the_item_of_the_right_paper_and_others_say_why_not():
     assert "none: no sweep asks for `decoding`" in page
 
 
+def test_a_link_names_chapter_and_section():
+    inner = ReportSection("inner", "task", (table("one", "Figure 1"),))
+    index = paper_index([("shape", [ReportSection("c", "model", (), (inner,))])])
+    (place,) = (place for place in index if place.links and place.item.part == "shape")
+    assert place.links == (("one", "T one", "model, task"),)
+
+
 def test_long_lists_are_cut_and_counted():
     sections = (ReportSection("s", "S", tuple(table(f"i{n}", "Figure 9") for n in range(20))),)
     place = next(place for place in paper_index([("shape", sections)]) if place.item.name == "Figure 9")
