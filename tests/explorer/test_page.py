@@ -98,10 +98,16 @@ def to_sweeps(page):
     settled(page, lambda b: b.find_elements(By.CSS_SELECTOR, "#panel-sweeps tbody tr"))
 
 
-def tap(page, element, share=0.5):
-    """A finger on an element, at a share of its width."""
-    page.execute_script("arguments[0].scrollIntoView({ block: 'center' })", element)
-    box = page.execute_script("const r = arguments[0].getBoundingClientRect(); return [r.left, r.top, r.width, r.height]", element)
+def tap(page, selector, nth=0, share=0.5):
+    """A finger on an element, at a share of its width; found and measured in one step, as the page redraws at any time."""
+    box = page.execute_script(
+        """const element = document.querySelectorAll(arguments[0])[arguments[1]];
+        element.scrollIntoView({ block: 'center' });
+        const r = element.getBoundingClientRect();
+        return [r.left, r.top, r.width, r.height];""",
+        selector,
+        nth,
+    )
     point = {"x": box[0] + share * box[2], "y": box[1] + box[3] / 2}
     page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
     page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
@@ -286,13 +292,13 @@ def test_a_phone_scrolls_in_one_direction_only(page):
             page.find_element(By.ID, tab).click()
             settled(page, lambda b: b.execute_script("return document.documentElement.scrollWidth") <= 390)
         # A tap on a leaf brings its completion into sight, a tap in the figure moves the cutoff.
-        tap(page, page.find_elements(By.CSS_SELECTOR, "#panel-sweeps button.token")[1])
+        tap(page, "#panel-sweeps button.token", nth=1)
         # The page draws its parts anew, so an element that was found may be gone: each question finds its own.
         settled(page, lambda b: "of two" in text_of(b, ".completion"))
         settled(page, lambda b: b.execute_script("const r = document.querySelector('.completion').getBoundingClientRect(); return r.top < innerHeight && r.bottom > 0"))
         page.find_element(By.ID, "tab-tasks").click()
         before = text_of(page, "output strong")
-        tap(page, page.find_element(By.CSS_SELECTOR, "svg.pick"), 0.8)
+        tap(page, "svg.pick", share=0.8)
         settled(page, lambda b: text_of(b, "output strong") != before)
         small = page.execute_script("return [...document.querySelectorAll('button,select,input')].filter((c) => c.offsetParent && c.getBoundingClientRect().height < 24).length")  # fmt: skip
         assert small == 0
