@@ -68,8 +68,8 @@ def answers(samples: pl.DataFrame, part: Literal["text", "first_line"]) -> pl.Da
 
 def _answer(status: str, text: str, part: str) -> tuple[str, str | None]:
     said = text.strip()
-    line, newline, _ = said.partition("\n")
     if part == "first_line":
+        line, newline, _ = text.lstrip().partition("\n")  # a newline at the very end ends the line too
         status = "ok" if status == "truncated" and newline else status
         said = line.strip()
     if status == "ok":

@@ -56,16 +56,17 @@ def prompt_measures(rollouts: pl.DataFrame | pl.LazyFrame, max_new_tokens: int |
 
     Args:
         rollouts: prompt_id, sequence_entropy (nats), length (counts the EOS step), entropy_rate (their
-            quotient), truncated; the rows of a prompt stand together. A lazy table is read part by part.
+            quotient), truncated (null in all rows: not known); the rows of a prompt stand together. A lazy table is
+            read part by part.
         max_new_tokens: T, the cap of the rollouts; None where it is not known: the tail is then null.
 
     Returns:
         Columns of `PROMPT_SCHEMA`, one row per prompt, in the table's order. Variances are null for a prompt
-        with one rollout.
+        with one rollout, the truncation rate and what ended in the tail where truncation is not known.
 
     Raises:
         ValueError: If a column is missing, a prompt's rows stand in separate places, a number is missing, not
-            finite or negative, or a length is below 1 or above the cap.
+            finite or negative, a length is below 1 or above the cap, or truncation is known of some rollouts only.
 
     References:
         Paper B ("Canopy Entropy"), Definition 1 and Algorithm 1.
@@ -80,6 +81,7 @@ def prompt_measures(rollouts: pl.DataFrame | pl.LazyFrame, max_new_tokens: int |
     # Without a cap nothing is at risk in its last quarter: nulls, which are not zeros.
     start = None if max_new_tokens is None else max_new_tokens - max(1, max_new_tokens // 4)
     beyond = pl.col("length") - pl.lit(start, pl.Int64)
+    ended = (beyond > 0) & ~pl.col("truncated")
     parts = [pl.DataFrame(schema=PROMPT_SCHEMA)]
     for part in whole_prompts(rollouts, "rollouts", _ROLLOUT):
         _check_rollouts(part, max_new_tokens)
@@ -92,7 +94,7 @@ def prompt_measures(rollouts: pl.DataFrame | pl.LazyFrame, max_new_tokens: int |
             var_length=pl.col("length").cast(pl.Float64).var(),
             var_entropy_rate=pl.col("entropy_rate").var(),
             truncation_rate=pl.col("truncated").mean(),
-            tail_ended=((beyond > 0) & ~pl.col("truncated")).sum() if start is not None else None,
+            tail_ended=pl.when(pl.col("truncated").null_count() == 0).then(ended.sum()) if start is not None else None,
             tail_exposure=beyond.clip(lower_bound=0).sum() if start is not None else None,
         )
         parts.append(measured.select(pl.col(name).cast(dtype) for name, dtype in PROMPT_SCHEMA.items()))
@@ -183,12 +185,13 @@ def canopy_sums(prompt_measures: pl.DataFrame, entropy_ranks: int | None) -> Pro
 def _check_rollouts(part: pl.DataFrame, max_new_tokens: int | None) -> None:
     """Raise ValueError at the first rollout whose numbers cannot be."""
     below_cap = pl.lit(True) if max_new_tokens is None else pl.col("length") <= max_new_tokens
+    partly = pl.col("truncated").is_not_null().any()
     lengths = f"a length is 1 or more{'' if max_new_tokens is None else f', and at most the cap {max_new_tokens}'}"
     wanted = {
         "sequence_entropy": (pl.col("sequence_entropy") >= -ROUNDING, "an entropy is finite and not negative"),
         "entropy_rate": (pl.col("entropy_rate") >= -ROUNDING, "an entropy rate is finite and not negative"),
         "length": ((pl.col("length") >= 1) & below_cap, lengths),
-        "truncated": (pl.col("truncated").is_not_null(), "say of every rollout whether it met the cap"),
+        "truncated": (~partly | pl.col("truncated").is_not_null(), "say of every rollout whether it met the cap"),
     }
     for name, (is_right, remedy) in wanted.items():
         value = pl.col(name)

@@ -84,10 +84,11 @@ def length_distribution(rollouts: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
         rollouts: length, truncated; may be lazy.
 
     Returns:
-        Columns of `LENGTH_SCHEMA`, by rising length; ``n_truncated`` of the ``n`` rollouts met the cap.
+        Columns of `LENGTH_SCHEMA`, by rising length; ``n_truncated`` of the ``n`` rollouts met the cap, null where
+        ``truncated`` is null in all rows: not known.
 
     Raises:
-        ValueError: If a column is missing, a length is null or below 1, or ``truncated`` is null.
+        ValueError: If a column is missing, a length is null or below 1, or ``truncated`` is null in some rows only.
 
     >>> rollouts = pl.DataFrame({"length": [3, 1, 3], "truncated": [False, False, True]})
     >>> length_distribution(rollouts).rows()
@@ -101,7 +102,10 @@ def length_distribution(rollouts: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
     found = counts.collect(engine="streaming").sort("length", nulls_last=False)
     if found.height and (found["length"][0] is None or found["length"][0] < 1):
         raise ValueError(f"rollouts holds the length {found['length'][0]}; a rollout has at least one step")
-    if unknown := found["n_unknown"].sum():
+    unknown = found["n_unknown"].sum()
+    if unknown and unknown == found["n"].sum():
+        found = found.with_columns(n_truncated=None)
+    elif unknown:
         raise ValueError(f"rollouts holds {unknown} rows where truncated is null; say of each whether it met the cap")
     return found.select(pl.col(name).cast(dtype) for name, dtype in LENGTH_SCHEMA.items())
 

@@ -13,6 +13,8 @@ from calib_assets.study.rollouts import ExternalData
 from resources.artifacts.atomic import file_sha256
 
 KEYS = ("task", "model_name", "variant", "prompt_id")
+# Share by which a sum may differ from its terms: files hold float32 and rounded decimals.
+SUM_TOLERANCE = 1e-3
 # Optional columns, by kind: name -> type.
 REQUIRED = {"rollouts": {"length": pl.Int64}, "panel": {"D": pl.Float64, "R_bar": pl.Float64, "N_bar": pl.Float64}}
 OPTIONAL = {
@@ -59,8 +61,9 @@ def read_external(row: ExternalData) -> pl.LazyFrame:
 
     Returns:
         ``rollouts``: task, model_name, variant, prompt_id, model, sample, length, sequence_entropy, truncated, and,
-        where the file has them, step_entropy and text. ``panel``: task, model_name, variant, prompt_id, model, D,
-        R_bar, N_bar, M. Rows of one prompt of one model stand together, samples ascending.
+        where the file has them, step_entropy and text; truncated is null where neither the file nor the row's
+        max_new_tokens tells it. ``panel``: task, model_name, variant, prompt_id, model, D, R_bar, N_bar, M. Rows of
+        one prompt of one model stand together, samples ascending.
 
     Raises:
         ExternalProblem: Naming file, field, value and remedy.
@@ -72,7 +75,8 @@ def read_external(row: ExternalData) -> pl.LazyFrame:
         raise _unreadable(path, error) from None
     columns = tuple(sorted(row.columns.items()))
     _checked(row.kind, str(path), columns, row.max_new_tokens, stat.st_mtime_ns, stat.st_size)
-    return _frame(row.kind, path, dict(columns)).sort(*KEYS, *(["sample"] if row.kind == "rollouts" else []))
+    frame = _frame(row.kind, path, dict(columns), row.max_new_tokens)
+    return frame.sort(*KEYS, *(["sample"] if row.kind == "rollouts" else []))
 
 
 @lru_cache(maxsize=64)
@@ -80,7 +84,7 @@ def _checked(kind: str, file: str, columns: tuple, limit: int | None, changed: i
     """Every check, once for each state of the file."""
     path = Path(file)
     try:
-        frame = _frame(kind, path, dict(columns))
+        frame = _frame(kind, path, dict(columns), limit)
         for check in _checks(kind, frame.collect_schema().names(), limit):
             wrong = frame.filter(check.bad).select(*KEYS, value=pl.col(check.field)).head(1).collect()
             if wrong.height:
@@ -95,7 +99,7 @@ def _checked(kind: str, file: str, columns: tuple, limit: int | None, changed: i
         raise ExternalProblem(path.name, twice.row(0, named=True), "a row appears twice", f"keep one for each {unique}")
 
 
-def _frame(kind: str, path: Path, columns: dict[str, str]) -> pl.LazyFrame:
+def _frame(kind: str, path: Path, columns: dict[str, str], limit: int | None) -> pl.LazyFrame:
     """The file's columns under our names and types, with what can be filled in."""
     frame = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path, infer_schema_length=None)
     held = frame.collect_schema().names()
@@ -118,7 +122,9 @@ def _frame(kind: str, path: Path, columns: dict[str, str]) -> pl.LazyFrame:
     if "sample" not in have:
         filled.append((pl.int_range(pl.len()).over(KEYS)).cast(pl.Int64).alias("sample"))
     if "truncated" not in have:
-        filled.append(pl.lit(False).alias("truncated"))
+        # Not False: a rollout that was cut would count as one that ended.
+        cut = pl.lit(None, pl.Boolean) if limit is None else pl.col("length") >= limit
+        filled.append(cut.alias("truncated"))
     if "sequence_entropy" not in have:
         sums = pl.col("step_entropy").list.sum() if "step_entropy" in have else pl.lit(None, pl.Float64)
         filled.append(sums.alias("sequence_entropy"))
@@ -145,9 +151,20 @@ def _checks(kind: str, columns: list[str], limit: int | None) -> list[_Check]:
     checks.append(
         _Check("sequence_entropy", ~entropy.is_finite() | (entropy < 0), "an entropy is finite and 0 or more", "nats")
     )
+    for name in ("sequence_entropy", "truncated"):
+        # A mean over the others would be of other rollouts than the file's.
+        partly = pl.col(name).is_null() & pl.col(name).is_not_null().any().over(*KEYS[:3], "model")
+        some = "it is empty, but not in all rows of this task and model"
+        checks.append(_Check(name, partly, some, "fill it in, or leave it empty in all of them"))
     if "step_entropy" in columns:
-        apart = pl.col("step_entropy").list.len() != pl.col("length")
+        steps = pl.col("step_entropy")
+        apart = steps.list.len() != pl.col("length")
         checks.append(_Check("step_entropy", apart, "there is not one entropy for each token", "count the EOS step"))
+        step = pl.element()
+        wrong = steps.list.eval(step.is_null() | ~step.is_finite() | (step < -SUM_TOLERANCE)).list.any()
+        checks.append(_Check("step_entropy", wrong, "an entropy is finite and 0 or more", "nats, none empty"))
+        differs = (entropy - steps.list.sum()).abs() > SUM_TOLERANCE * (1 + entropy)
+        checks.append(_Check("sequence_entropy", differs, "it is not the sum of step_entropy", "give both in nats"))
     return checks
 
 

@@ -124,6 +124,8 @@ def test_counts_name_the_most_frequent_way_of_writing():
         ("ok", "\nOslo\nIt is nice.", "first_line", "answered", "Oslo"),
         ("truncated", "Oslo\nIt is", "first_line", "answered", "Oslo"),
         ("truncated", "Osl", "first_line", "truncated", None),
+        ("truncated", "\nOslo \n", "first_line", "answered", "Oslo"),
+        ("truncated", " \n\n", "first_line", "truncated", None),
         ("truncated", "Oslo\nIt is", "text", "truncated", None),
         ("ok", " \n", "text", "empty", None),
         ("empty", "", "first_line", "empty", None),

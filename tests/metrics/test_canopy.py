@@ -208,6 +208,24 @@ def test_unknown_cap_leaves_the_tail_unknown():
     assert summary_of(cut.to_dicts())["bias_bound"]["est"] is None
 
 
+def test_unknown_truncation_is_no_rate_of_zero():
+    rollouts = drawn_rollouts(2, (3, 4))
+    unknown = rollouts.with_columns(truncated=pl.lit(None, pl.Boolean))
+    for cap in (None, 12):
+        found = prompt_measures(unknown, cap)
+        assert found["truncation_rate"].null_count() == found["tail_ended"].null_count() == 2
+        rows = summary_of(found.to_dicts())
+        for name in ("truncation_rate", "bias_bound"):
+            assert [rows[name][part] for part in ("est", "se", "ci_low", "ci_high")] == [None] * 4
+        known = summary_of(prompt_measures(rollouts, cap).to_dicts())
+        assert {name: row for name, row in rows.items() if name not in ("truncation_rate", "bias_bound")} == {
+            name: row for name, row in known.items() if name not in ("truncation_rate", "bias_bound")
+        }
+    some = unknown.with_columns(truncated=pl.when(pl.col("sample") > 0).then(False))
+    with pytest.raises(ValueError, match="truncated None for prompt 'p0-0'; say of every rollout"):
+        prompt_measures(some, 12)
+
+
 def test_one_prompt_and_none():
     one = summary_of([row_of("a")])
     assert {row["se"] for row in one.values()} == {None} and one["canopy_entropy"]["est"] == 2
@@ -256,7 +274,6 @@ def test_arrays_keep_prompts_in_the_order_of_their_first_rollouts():
         ({"sequence_entropy": math.inf}, "sequence_entropy inf"),
         ({"sequence_entropy": -0.1}, "sequence_entropy -0.1"),
         ({"entropy_rate": None}, "entropy_rate None"),
-        ({"truncated": None}, "truncated None"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(change, message):

@@ -124,6 +124,12 @@ def test_lengths_are_counted(counts, number):
     assert length_distribution(rollouts.lazy()).equals(found)
 
 
+def test_unknown_truncation_is_not_counted_as_none():
+    unknown = pl.DataFrame({"length": [3, 2, 3], "truncated": [None] * 3}, schema_overrides={"truncated": pl.Boolean})
+    found = length_distribution(unknown)
+    assert found.schema == LENGTH_SCHEMA and found.rows() == [(2, 1, None), (3, 2, None)]
+
+
 def test_wrong_lengths_are_refused():
     for bad in (None, 0):
         with pytest.raises(ValueError, match=f"rollouts holds the length {bad}"):

@@ -1,5 +1,7 @@
 """Data from elsewhere: what is read, what is filled in, and what every wrong file says."""
 
+import math
+
 import polars as pl
 import pytest
 
@@ -45,7 +47,19 @@ def test_what_a_file_leaves_out_is_filled_in(tmp_path):
     assert found["model"].to_list() == ["m-base"] * 2 + ["m-instruct"] * 2
     assert found["sample"].to_list() == [0, 1, 0, 1]
     assert found["sequence_entropy"].to_list() == pytest.approx([0.6, 3.0, 0.0, 0.5])
-    assert found["truncated"].to_list() == [False] * 4
+    assert found["truncated"].to_list() == [None] * 4  # nobody says where they would have been cut
+    limited = read_external(row(written(tmp_path, ROWS), max_new_tokens=4)).collect()
+    assert limited.select("length", "truncated").rows() == [(3, False), (2, False), (4, True), (1, False)]
+    said = read_external(row(written(tmp_path, ROWS.with_columns(truncated=False)), max_new_tokens=4)).collect()
+    assert said["truncated"].to_list() == [False] * 4
+
+
+def test_a_cell_may_lack_what_another_has(tmp_path):
+    table = ROWS.drop("step_entropy").with_columns(
+        sequence_entropy=pl.Series([None, None, 0.0, 0.5]), truncated=pl.Series([True, False, None, None])
+    )
+    found = read_external(row(written(tmp_path, table))).collect()
+    assert found.select("sequence_entropy", "truncated").rows() == table.select("sequence_entropy", "truncated").rows()
 
 
 def test_a_csv_has_sums_instead_of_steps(tmp_path):
@@ -83,6 +97,11 @@ def change(**columns):
         (lambda t: t, {"columns": {"lenght": "length"}}, "names no column of ours"),
         (change(sequence_entropy=pl.Series([float("nan"), 1, 1, 1])), {}, "an entropy is finite"),
         (change(sequence_entropy=pl.Series([-0.1, 1, 1, 1])), {}, "an entropy is finite"),
+        (change(sequence_entropy=pl.Series([0.6, None, 0.0, 0.5])), {}, "empty, but not in all rows"),
+        (change(sequence_entropy=pl.Series([0.6, 3.0, 0.0, 0.5 / math.log(2)])), {}, "not the sum of step_entropy"),
+        (change(truncated=pl.Series([True, None, None, None])), {}, "empty, but not in all rows"),
+        (change(step_entropy=pl.Series([[0.1, None, 0.3], [1.0, 2.0], [0.0] * 4, [0.5]])), {}, "finite and 0 or more"),
+        (change(step_entropy=pl.Series([[0.1, 0.9, -0.3], [1.0, 2.0], [0.0] * 4, [0.5]])), {}, "finite and 0 or more"),
         (change(task=pl.Series(["math", None, "math", "math"])), {}, "it is empty"),
         (change(sample=pl.Series([1, 1, 0, 1])), {}, "a row appears twice"),
         (change(length=pl.Series(["three", "2", "4", "1"])), {}, "cannot be read"),

@@ -26,7 +26,7 @@ TABLES = {
             "var_sequence_entropy": "Variance of the sequence entropy, nats²; null with one rollout.",
             "var_length": "Variance of the length, tokens²; null with one rollout.",
             "var_entropy_rate": "Variance of the entropy rate, (nats per token)²; null with one rollout.",
-            "truncation_rate": "Share of rollouts that were cut at the limit.",
+            "truncation_rate": "Share of rollouts that were cut at the limit; null where that is not known.",
             "tail_ended": "Rollouts that ended by themselves in the last quarter before the limit.",
             "tail_exposure": "Steps that rollouts made there.",
         },
@@ -60,7 +60,7 @@ TABLES = {
         },
     ),
     "length_distribution": Table(
-        "One length.", {"n": "Rollouts of this length.", "n_truncated": "Of these, cut at the limit."}
+        "One length.", {"n": "Rollouts of this length.", "n_truncated": "Of these, cut at the limit; null where that is not known."}
     ),
     "length_entropy_correlation": Table("One measure of the cell, over prompts."),
     "prompt_correlations": Table("One prompt."),
