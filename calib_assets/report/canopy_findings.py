@@ -156,7 +156,8 @@ def _mostly_cut(models: pl.DataFrame | None) -> set[tuple[str, str]]:
 
 
 def _truncation(models: pl.DataFrame, cut: set) -> list[str]:
-    rates = models.filter(pl.col("measure") == "truncation_rate").drop_nulls("est").sort("est", maintain_order=True)
+    all_rates = models.filter(pl.col("measure") == "truncation_rate")
+    rates = all_rates.drop_nulls("est").sort("est", maintain_order=True)
     if rates.is_empty():
         return []
     if cut:
@@ -169,7 +170,8 @@ def _truncation(models: pl.DataFrame, cut: set) -> list[str]:
         ]
     top = rates.row(-1, named=True)
     if top["est"] == 0:
-        return ["No rollout was cut at the length limit."]
+        known = ", as far as that is known" if rates.height < all_rates.height else ""
+        return [f"No rollout was cut at the length limit{known}."]
     return [
         f"The largest share of rollouts of a model and task that were cut at the length limit is {share(top['est'])} "
         f"({plain(top['model'], 60)} on {plain(top['task'], 60)})."

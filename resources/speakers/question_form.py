@@ -45,7 +45,8 @@ class QuestionForm(Form):
             "text": answer.content,
             "finish": answer.finish,
             "log_probability": math.fsum(values) if values else None,
-            "n_tokens": answer.completion_tokens if answer.measured else None,
+            # A server's count holds the tokens of thoughts as well, whose log-probabilities are not in the sum.
+            "n_tokens": len(values) if values else answer.completion_tokens if answer.measured else None,
             "token_logprobs": json.dumps(values) if values else "",
             "cost": cost,
         }

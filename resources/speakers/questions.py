@@ -81,7 +81,8 @@ class Sample:
         finish: Why it ended, in the words of the model's room or of the server.
         log_probability: Sum of ln p over its tokens: under the model at temperature 1 without truncation for a local
             model; as the server says for an API model; None where that is unknown.
-        n_tokens: Tokens of the answer; None where that is unknown.
+        n_tokens: Tokens of the answer: those of the log-probabilities where a server gives them, else as it counts
+            (with thoughts, if there were any); None where that is unknown.
         token_logprobs: JSON list of the server's log-probabilities of each token; empty where there are none.
         detail: Why the status is what it is.
         cost: Of the answer, in the price's currency.

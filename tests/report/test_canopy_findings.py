@@ -126,6 +126,8 @@ def test_truncation_is_named_at_its_largest_or_denied():
     )
     none = models(model("m", "a", truncation_rate=0.0))
     assert texts(canopy_models=none) == ["No rollout was cut at the length limit."]
+    unknown = models(model("m", "a", truncation_rate=0.0), model("n", "a", truncation_rate=None))
+    assert texts(canopy_models=unknown) == ["No rollout was cut at the length limit, as far as that is known."]
     many = models(*(model(f"m{i}", "a", truncation_rate=0.6 + i / 100) for i in range(6)))
     [text] = texts(canopy_models=many)
     assert "for m5 on a (0.65), m4 on a (0.64), m3 on a (0.63), m2 on a (0.62) and 2 more: " in text

@@ -110,7 +110,8 @@ def test_every_answer_has_a_seed_of_its_own_and_log_probabilities_are_kept(speak
     for question, sample in zip(questions(asked, 30), found, strict=True):
         assert sample.text == ("Paris", "Oslo", "Lima")[question.seed % 3]
         assert sample.log_probability == -0.75 and json.loads(sample.token_logprobs) == [-0.5, -0.25]
-        assert sample.n_tokens == 20 and sample.finish == "stop"
+        # The server counts 20, thoughts among them: a log-probability per token divides by its own two.
+        assert sample.n_tokens == 2 and sample.finish == "stop"
     body = entry_of(server, asked)["requests"][0]["body"]
     seeds = {question.seed for question in questions(asked, 30)}
     assert len(seeds) == 30 and body.pop("seed") in seeds
@@ -123,7 +124,8 @@ def test_fixed_sampling_sends_none_and_parameters_are_sent(speaker, prompt, serv
     fields = {"fixed_sampling": True, "logprobs": False, "parameters": {"reasoning_effort": "low"}}
     (found,) = speaker(system_prompt="Be brief.", **fields).answer([Question(asked, (0, 0))], Sampling())
     body = entry_of(server, asked)["requests"][0]["body"]
-    assert set(body) == {"model", "messages", "max_tokens", "reasoning_effort"} and found.log_probability is None
+    assert set(body) == {"model", "messages", "max_tokens", "reasoning_effort"}
+    assert found.log_probability is None and found.n_tokens == 20
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
@@ -233,7 +235,7 @@ def test_a_failed_answer_is_missing_and_asked_for_again(speaker, prompt, server)
     (found,) = speaker().answer([question], Sampling())
     assert found.status == "failed" and "HTTP 500" in found.detail
     (found,) = speaker().answer([question], Sampling())
-    assert found == Sample("ok", "Paris", "stop", -0.75, 20, "[-0.5, -0.25]", cost=0.0)
+    assert found == Sample("ok", "Paris", "stop", -0.75, 2, "[-0.5, -0.25]", cost=0.0)
 
 
 def test_seeds_differ_and_fit_31_bits():
