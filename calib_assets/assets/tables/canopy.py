@@ -60,7 +60,8 @@ TABLES = {
         },
     ),
     "length_distribution": Table(
-        "One length.", {"n": "Rollouts of this length.", "n_truncated": "Of these, cut at the limit; null where that is not known."}
+        "One length.",
+        {"n": "Rollouts of this length.", "n_truncated": "Of these, cut at the limit; null where that is not known."},
     ),
     "length_entropy_correlation": Table("One measure of the cell, over prompts."),
     "prompt_correlations": Table("One prompt."),
