@@ -7,7 +7,7 @@ the rollouts cannot have it, or the study does not ask for it.
 from calib_assets import figures
 from calib_assets.figures.canopy_parts import CORRELATIONS, SEMANTIC, SIZE
 from calib_assets.report import canopy_tables
-from calib_assets.report.order_items import OrderItem
+from calib_assets.report.item import Item
 
 PARTS = {
     "steps": "These rollouts have no step entropies, so there is no trajectory by position.",
@@ -37,7 +37,7 @@ ASSETS = {
 """Table -> the asset that holds it."""
 
 
-def canopy_items() -> list[OrderItem]:
+def canopy_items() -> list[Item]:
     """Items in reading order."""
     return [*_size(), *_shape(), *_correlation(), *_meaning(), *_planning()]
 
@@ -47,11 +47,11 @@ def table_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for entry in canopy_items() for name in entry.needs))
 
 
-def _size() -> list[OrderItem]:
+def _size() -> list[Item]:
     parts = ("mean_length", "mean_entropy_rate", "length_driven", "covariance_part")
     shown = (*SIZE, *parts, "truncation_rate", "bias_bound")
     return [
-        OrderItem(
+        Item(
             "counts",
             "The rollouts in numbers",
             ("prompt_measures", "length_distribution"),
@@ -59,7 +59,7 @@ def _size() -> list[OrderItem]:
             "",
             "§5",
         ),
-        OrderItem(
+        Item(
             "prompts-left-out",
             "Prompts that were not sampled",
             ("rollout_prompts",),
@@ -68,7 +68,7 @@ def _size() -> list[OrderItem]:
             "§5",
             part="prompts",
         ),
-        OrderItem(
+        Item(
             "measures",
             "Size of the generation space",
             ("canopy_entropy",),
@@ -80,9 +80,9 @@ def _size() -> list[OrderItem]:
     ]
 
 
-def _shape() -> list[OrderItem]:
+def _shape() -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "trajectory",
             "Entropy by position",
             ("entropy_trajectory",),
@@ -92,7 +92,7 @@ def _shape() -> list[OrderItem]:
             "Mean step entropy against position with its interval, and the share of active rollouts.",
             "steps",
         ),
-        OrderItem(
+        Item(
             "lengths",
             "Lengths",
             ("length_distribution",),
@@ -101,7 +101,7 @@ def _shape() -> list[OrderItem]:
             "Counterpart of Figure 3",
             "Histogram of the lengths of rollouts.",
         ),
-        OrderItem(
+        Item(
             "prompts",
             "Variation between and within prompts",
             ("prompt_measures",),
@@ -113,9 +113,9 @@ def _shape() -> list[OrderItem]:
     ]
 
 
-def _correlation() -> list[OrderItem]:
+def _correlation() -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "correlations",
             "Length and entropy rate",
             ("length_entropy_correlation",),
@@ -125,7 +125,7 @@ def _correlation() -> list[OrderItem]:
             "Within prompts, then aggregated. Above 0, longer rollouts carry more entropy a token.",
             "Counterpart of Tables 2 and 6",
         ),
-        OrderItem(
+        Item(
             "correlations-left-out",
             "Prompts without a correlation",
             ("prompt_correlations",),
@@ -136,9 +136,9 @@ def _correlation() -> list[OrderItem]:
     ]
 
 
-def _meaning() -> list[OrderItem]:
+def _meaning() -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "diversity",
             "Semantic diversity",
             ("semantic_diversity",),
@@ -147,7 +147,7 @@ def _meaning() -> list[OrderItem]:
             "§5.2",
             part="meaning",
         ),
-        OrderItem(
+        Item(
             "diversity-left-out",
             "Prompts without a semantic diversity",
             ("prompt_diversity",),
@@ -156,7 +156,7 @@ def _meaning() -> list[OrderItem]:
             "§5.2",
             part="meaning",
         ),
-        OrderItem(
+        Item(
             "semantic-entropy",
             "Semantic entropy",
             ("semantic_entropy", "prompt_semantic_entropy"),
@@ -169,9 +169,9 @@ def _meaning() -> list[OrderItem]:
     ]
 
 
-def _planning() -> list[OrderItem]:
+def _planning() -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "split",
             "Where the variance comes from",
             ("variance_split",),
@@ -179,7 +179,7 @@ def _planning() -> list[OrderItem]:
             "More rollouts of a prompt lessen only the part within prompts.",
             "Theorem 2",
         ),
-        OrderItem(
+        Item(
             "design",
             "Prompts and rollouts for a wanted standard error",
             ("design",),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from calib_assets.figures.text import share
 from calib_assets.report.canopy_chapter import Sources
@@ -12,10 +11,9 @@ from calib_assets.report.canopy_fit import regression_section
 from calib_assets.report.canopy_items import ASSETS, OPTIONAL, PARTS, canopy_items
 from calib_assets.report.canopy_overview import canopy_overview
 from calib_assets.report.canopy_tables import MOSTLY
-from calib_assets.report.contract import Missing, Provenance, ReportFigure, ReportSection, ReportTable, slug, sources
+from calib_assets.report.contract import Missing, Provenance, ReportFigure, ReportSection, ReportTable, slug
 from calib_assets.report.order_examples import plain
 from calib_assets.report.published import published_section
-from calib_assets.report.shape_items import ShapeItem
 from calib_assets.report.shape_study import Tables
 from calib_assets.report.study import StudyPart, count
 
@@ -47,7 +45,7 @@ def canopy_section(
         for name in lacking:
             reason = Missing.reason if tables.get(name) is None else NO_ROWS
             absent[ASSETS[name], reason] = None
-        item = None if lacking else _made(entry, (model, rollout), [tables[name] for name in entry.needs], provenance)
+        item = None if lacking else entry.made("canopy", (model, rollout), tables, provenance)
         made += [item] if item is not None else []
     gone = [Missing(asset, partition, reason) for asset, reason in absent]
     intro = [_cut(tables.get("canopy_entropy")), *(PARTS[part] for part in without)]
@@ -79,24 +77,6 @@ def _cut(summary: pl.DataFrame | None) -> str:
         f"Most rollouts (a share of {share(found[0])}) were cut at the length limit: lengths, entropies and "
         "correlations describe how rollouts begin, not whole ones."
     )
-
-
-def _made(entry: ShapeItem, path: Sequence[str], tables: Sequence[pl.DataFrame], provenance: Sources):
-    """The figure or table of an entry; None where the entry does not apply to these tables."""
-    built = entry.build(*tables)
-    if built is None:
-        return None
-    common = dict(
-        id=slug("canopy", *path, entry.name),
-        title=entry.title,
-        caption=entry.caption,
-        paper=entry.paper,
-        provenance=sources(*(provenance.get(name) for name in entry.needs)),
-    )
-    if isinstance(built, Figure):
-        return ReportFigure.draw(built, alt=f"{entry.alt} {plain(', '.join(path), 120)}.".strip(), **common)
-    frame, columns = built
-    return ReportTable.from_frame(frame, columns, limit=60, **common)
 
 
 def canopy_part(

@@ -14,20 +14,13 @@ from calib_assets import figures
 from calib_assets.figures.single_step import TOP
 from calib_assets.figures.sweep_tree import telling_seed
 from calib_assets.report import order_examples, order_tables
-from calib_assets.report.shape_items import ShapeItem
+from calib_assets.report.item import Item
 
 PARTS = {
     "decoding": "This sweep has no decoding comparison.",
     "robustness": "This sweep has no check of greedy against sampled continuations.",
 }
 """Optional parts of a sweep and what the section says without them."""
-
-
-@dataclass(frozen=True)
-class OrderItem(ShapeItem):
-    """A figure or table of a sweep's section; ``build`` gives None where it does not apply."""
-
-    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,7 @@ class OrderOptions:
         return self.judges[0] if self.judges else None
 
 
-def order_items(options: OrderOptions) -> list[OrderItem]:
+def order_items(options: OrderOptions) -> list[Item]:
     """Items in reading order."""
     return [
         *_counts(),
@@ -63,9 +56,9 @@ def table_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for entry in items for name in entry.needs))
 
 
-def _counts() -> list[OrderItem]:
+def _counts() -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "counts",
             "The sweep in numbers",
             ("sweep_tree", "sweep_levels", "completions"),
@@ -73,10 +66,8 @@ def _counts() -> list[OrderItem]:
             "",
             "Appendix B.2",
         ),
-        OrderItem(
-            "levels", "Branches by depth", ("sweep_levels",), order_tables.levels, "Over all seeds.", "Appendix B.2"
-        ),
-        OrderItem(
+        Item("levels", "Branches by depth", ("sweep_levels",), order_tables.levels, "Over all seeds.", "Appendix B.2"),
+        Item(
             "verdicts",
             "Verdicts",
             ("judge_labels", "token_validity"),
@@ -87,7 +78,7 @@ def _counts() -> list[OrderItem]:
     ]
 
 
-def _tree(options: OrderOptions) -> list[OrderItem]:
+def _tree(options: OrderOptions) -> list[Item]:
     def draw(validity: pl.DataFrame, completions: pl.DataFrame, prefixes: pl.DataFrame) -> Figure:
         seed = telling_seed(validity, judge=options.judge)
         own = prefixes.filter(pl.col("seed") == seed)["prefix"].to_list()
@@ -96,7 +87,7 @@ def _tree(options: OrderOptions) -> list[OrderItem]:
         )
 
     return [
-        OrderItem(
+        Item(
             "tree",
             "Part of a swept tree",
             ("token_validity", "completions", "prefixes"),
@@ -105,7 +96,7 @@ def _tree(options: OrderOptions) -> list[OrderItem]:
             "Counterpart of Figure 2, left",
             "A tree of tokens, each marked valid or invalid, with the completions of its leaves.",
         ),
-        OrderItem(
+        Item(
             "scores",
             "Scores",
             ("judge_labels",),
@@ -117,11 +108,11 @@ def _tree(options: OrderOptions) -> list[OrderItem]:
     ]
 
 
-def _frontiers(options: OrderOptions) -> list[OrderItem]:
+def _frontiers(options: OrderOptions) -> list[Item]:
     shown = [(options.judge, "token"), (options.judge, "continuation")]
     shown += [(judge, "token") for judge in options.judges[1:]]
     items = [
-        OrderItem(
+        Item(
             f"frontiers-{number}",
             "Frontiers by depth" if weighting == "token" else "Frontiers by depth, recall of continuations",
             ("depth_frontiers",),
@@ -135,7 +126,7 @@ def _frontiers(options: OrderOptions) -> list[OrderItem]:
         )
         for number, (judge, weighting) in enumerate(shown, start=1)
     ]
-    depths = OrderItem(
+    depths = Item(
         "depths",
         "Frontiers by depth",
         ("depth_summaries",),
@@ -151,14 +142,14 @@ def _of(table: pl.DataFrame, judge: str | None) -> pl.DataFrame:
     return table if judge is None else table.filter(pl.col("judge") == judge)
 
 
-def _step(options: OrderOptions, normalise: str) -> OrderItem:
+def _step(options: OrderOptions, normalise: str) -> Item:
     def draw(curves: pl.DataFrame, validity: pl.DataFrame) -> Figure | None:
         if normalise == "top" and (validity.is_empty() or validity["rank"].max() <= TOP):
             return None  # the same picture as without it
         return figures.single_step(curves, validity, judge=options.judge, normalise=normalise)
 
     published = "Recall is counted inside the top 2,000 ranks, as the paper's published figure does."
-    return OrderItem(
+    return Item(
         "step" if normalise == "swept" else "step-published",
         "One step: precision and recall by cutoff",
         ("node_curves", "token_validity"),
@@ -169,9 +160,9 @@ def _step(options: OrderOptions, normalise: str) -> OrderItem:
     )
 
 
-def _examples(options: OrderOptions) -> list[OrderItem]:
+def _examples(options: OrderOptions) -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "examples",
             "Examples",
             ("prefixes", "sweep_tree", "completions", "judge_labels"),
@@ -183,9 +174,9 @@ def _examples(options: OrderOptions) -> list[OrderItem]:
     ]
 
 
-def _decoding(options: OrderOptions) -> list[OrderItem]:
+def _decoding(options: OrderOptions) -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "decoding",
             "Decoding strategies",
             ("decoding_points", "best_decoding"),
@@ -195,7 +186,7 @@ def _decoding(options: OrderOptions) -> list[OrderItem]:
             "Validity against embedding diversity and against 1 − Self-BLEU of every decoding setting.",
             "decoding",
         ),
-        OrderItem(
+        Item(
             "best",
             f"Best diversity at validity ≥ {options.floor:g}",
             ("best_decoding",),
@@ -207,9 +198,9 @@ def _decoding(options: OrderOptions) -> list[OrderItem]:
     ]
 
 
-def _robustness(options: OrderOptions) -> list[OrderItem]:
+def _robustness(options: OrderOptions) -> list[Item]:
     return [
-        OrderItem(
+        Item(
             "robustness",
             "Greedy and sampled continuations",
             ("robustness_frontiers",),
@@ -219,7 +210,7 @@ def _robustness(options: OrderOptions) -> list[OrderItem]:
             "Frontiers from greedy and from sampled continuations side by side.",
             "robustness",
         ),
-        OrderItem(
+        Item(
             "robustness-table",
             "Greedy and sampled continuations",
             ("robustness_summaries",),
@@ -228,7 +219,7 @@ def _robustness(options: OrderOptions) -> list[OrderItem]:
             "Appendix A.3",
             part="robustness",
         ),
-        OrderItem(
+        Item(
             "robustness-tokens",
             "Labels of single tokens",
             ("greedy_robustness",),

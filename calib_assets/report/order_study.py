@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from calib_assets import figures
 from calib_assets.report import order_comparison, order_tables
@@ -17,9 +16,9 @@ from calib_assets.report.contract import (
     sources,
 )
 from calib_assets.report.findings import order_findings
+from calib_assets.report.item import Item
 from calib_assets.report.order_examples import plain
 from calib_assets.report.order_items import PARTS, OrderOptions, order_items
-from calib_assets.report.shape_items import ShapeItem
 from calib_assets.report.shape_study import Tables
 from calib_assets.report.study import StudyPart, count
 
@@ -71,7 +70,7 @@ def order_section(
     for entry in shown:
         lacking = [name for name in entry.needs if tables.get(name) is None]
         absent.update(dict.fromkeys(lacking))
-        item = None if lacking else _made(entry, (model, sweep), [tables[name] for name in entry.needs], provenance)
+        item = None if lacking else entry.made("order", (model, sweep), tables, provenance)
         made += [item] if item is not None else []
     assets = dict.fromkeys(provenance[name].asset if name in provenance else name for name in absent)
     made += [Missing(asset, partition) for asset in assets]
@@ -87,24 +86,6 @@ def _has(part: str, items: Sequence, tables: Tables) -> bool:
     """Whether a sweep has an optional part: one of its tables is listed, be it as missing, and not empty."""
     names = {name for entry in items if entry.part == part for name in entry.needs}
     return any(name in tables and (tables[name] is None or tables[name].height) for name in names)
-
-
-def _made(entry: ShapeItem, path: Sequence[str], tables: Sequence[pl.DataFrame], provenance: Sources):
-    """The figure or table of an entry; None where the entry does not apply to these tables."""
-    built = entry.build(*tables)
-    if built is None:
-        return None
-    common = dict(
-        id=slug("order", *path, entry.name),
-        title=entry.title,
-        caption=entry.caption,
-        paper=entry.paper,
-        provenance=sources(*(provenance.get(name) for name in entry.needs)),
-    )
-    if isinstance(built, Figure):
-        return ReportFigure.draw(built, alt=f"{entry.alt} {plain(', '.join(path), 120)}.".strip(), **common)
-    frame, columns = built
-    return ReportTable.from_frame(frame, columns, limit=60, **common)
 
 
 def order_overview(
@@ -130,8 +111,8 @@ def order_overview(
     def add(name: str, title: str, table: str, build, caption: str, paper: str, alt: str, nothing: str) -> None:
         frame, used = _joined(table, cells, provenance, overall, records)
         if frame is not None and frame.height:
-            entry = ShapeItem(name, title, (table,), build, caption, paper, alt)
-            item = _made(entry, (), [frame], {})
+            entry = Item(name, title, (table,), build, caption, paper, alt)
+            item = entry.made("order", (), {table: frame}, {})
             items.append(type(item)(**{**vars(item), "provenance": used}))
         elif table in overall and overall[table] is None:
             items.append(Missing(table, None))

@@ -3,25 +3,9 @@
 To add one, write its figure function or its table function and name it here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from calib_assets import figures
 from calib_assets.report import shape_tables
-
-
-@dataclass(frozen=True)
-class ShapeItem:
-    """A figure or table of a partition's section: ``build`` takes the tables that it ``needs``, in order."""
-
-    name: str
-    title: str
-    needs: tuple[str, ...]
-    build: Callable[..., Any]
-    caption: str
-    paper: str
-    alt: str = ""
+from calib_assets.report.item import Item
 
 
 def main_floor(floors: tuple[float, ...]) -> float:
@@ -33,11 +17,11 @@ def main_floor(floors: tuple[float, ...]) -> float:
     return 0.8 if 0.8 in floors or not floors else floors[0]
 
 
-def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
+def shape_items(floors: tuple[float, ...]) -> list[Item]:
     """Items in reading order; a figure at one validity floor takes 0.8 if it is listed, else the first."""
     main = main_floor(floors)
     return [
-        ShapeItem(
+        Item(
             "token-distribution",
             "Token distribution",
             ("conditional_ranks",),
@@ -46,7 +30,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Counterpart of Figure 1, left",
             "Next-token probability falling with rank; valid and invalid tokens.",
         ),
-        ShapeItem(
+        Item(
             "mass",
             "Mass by temperature",
             ("mass_by_temperature",),
@@ -55,7 +39,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Counterpart of Figure 1, right",
             "Stacked shares of valid and invalid mass against temperature.",
         ),
-        ShapeItem(
+        Item(
             "calibration",
             "Calibration of every conditional",
             ("conditional_calibration",),
@@ -64,7 +48,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Definition D.1, graded",
             "Four panels by depth: order AUROC, valid mass, shape divergence, effective support.",
         ),
-        ShapeItem(
+        Item(
             "calibration-table",
             "Calibration by depth",
             ("conditional_calibration",),
@@ -72,7 +56,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Medians over the contexts of a depth.",
             "Definition D.1",
         ),
-        ShapeItem(
+        Item(
             "tradeoff",
             "Temperature alone",
             ("decoding_sweep",),
@@ -81,7 +65,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Counterpart of Figure 5, left",
             "Validity against diversity as temperature changes.",
         ),
-        ShapeItem(
+        Item(
             "sequences",
             "Sequence probabilities",
             ("sequence_probabilities",),
@@ -91,7 +75,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Counterpart of Figures 5 (right) and 10",
             "Probability of valid sequences by rank on a logarithmic scale, with bars of invalid mass.",
         ),
-        ShapeItem(
+        Item(
             "sequence-table",
             "Most and least probable answers",
             ("sequence_probabilities",),
@@ -99,7 +83,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "At the temperature nearest to 1.",
             "Figures 5 (right) and 10",
         ),
-        ShapeItem(
+        Item(
             "frontier",
             "Validity–diversity frontiers",
             ("validity_diversity_frontier", "decoding_sweep"),
@@ -109,7 +93,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Counterpart of Figures 6 and 9",
             "Pareto frontier of every decoding rule in the plane of validity and diversity.",
         ),
-        ShapeItem(
+        Item(
             "best-table",
             "Best diversity at validity floors",
             ("best_diversity",),
@@ -117,7 +101,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "With the configuration that reaches it.",
             "§5.3",
         ),
-        ShapeItem(
+        Item(
             "gap",
             "Order gap and shape gap",
             ("calibration_gap",),
@@ -126,10 +110,10 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "§5.3",
             "Stacked bars at each validity floor.",
         ),
-        ShapeItem(
+        Item(
             "gap-table", "Order gap and shape gap", ("calibration_gap",), shape_tables.gaps, "", "§5.3"
         ),
-        ShapeItem(
+        Item(
             "precision-recall",
             "Sequence precision and recall",
             ("sequence_precision_recall",),
@@ -138,7 +122,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "§4.2",
             "Pareto frontier of sequence precision and recall.",
         ),
-        ShapeItem(
+        Item(
             "factors",
             "Factors by step",
             ("sequence_steps", "sequence_precision_recall"),
@@ -147,7 +131,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Theorem E.1",
             "Step precision and step recall of each rule by step.",
         ),
-        ShapeItem(
+        Item(
             "identity-table",
             "Identity of Theorem E.1",
             ("sequence_precision_recall", "sequence_steps"),
@@ -156,7 +140,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "over all configurations of a rule; the study requires less than 10⁻⁹.",
             "Theorem E.1",
         ),
-        ShapeItem(
+        Item(
             "order-bound",
             "Order bound",
             ("theory_e3",),
@@ -165,7 +149,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Theorem E.3",
             "Measured recall and its bound against a floor on sequence precision.",
         ),
-        ShapeItem(
+        Item(
             "shape-bound",
             "Shape bound",
             ("theory_f4",),
@@ -174,7 +158,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Theorem F.4, Corollaries F.5 and F.6",
             "Measured diversity and its bounds against validity.",
         ),
-        ShapeItem(
+        Item(
             "logits",
             "Logit fits",
             ("logit_fit_curves", "logit_fits"),
@@ -183,7 +167,7 @@ def shape_items(floors: tuple[float, ...]) -> list[ShapeItem]:
             "Counterpart of Figures 13 to 15",
             "Small multiples of sorted logits with their piecewise fit.",
         ),
-        ShapeItem("logit-table", "Logit fits", ("logit_fits",), shape_tables.fits, "", "Appendix I"),
+        Item("logit-table", "Logit fits", ("logit_fits",), shape_tables.fits, "", "Appendix I"),
     ]
 
 

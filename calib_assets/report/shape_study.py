@@ -48,21 +48,8 @@ def partition_section(
     for entry in shape_items(floors):
         lacking = [name for name in entry.needs if tables.get(name) is None]
         absent.update(dict.fromkeys(lacking))
-        if lacking:
-            continue
-        common = dict(
-            id=slug(model, task, entry.name),
-            title=entry.title,
-            caption=entry.caption,
-            paper=entry.paper,
-            provenance=sources(*(provenance.get(name) for name in entry.needs)),
-        )
-        made = entry.build(*(tables[name] for name in entry.needs))
-        if isinstance(made, Figure):
-            items.append(ReportFigure.draw(made, alt=f"{entry.alt} {model}, {task}.", **common))
-        else:
-            frame, columns = made
-            items.append(ReportTable.from_frame(frame, columns, limit=60, **common))
+        if not lacking:
+            items.append(entry.made("", (model, task), tables, provenance))
     assets = dict.fromkeys(provenance[name].asset if name in provenance else name for name in absent)
     items += [Missing(asset, partition) for asset in assets]
     return ReportSection(id=slug(model, task), title=task, items=tuple(items))
