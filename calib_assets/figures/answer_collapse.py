@@ -113,7 +113,7 @@ def effective_answers(collapse_comparison: pl.DataFrame, matching: str = "strict
     axes.grid(visible=False, axis="y")
     figure.legend(handles=_legend(), loc="outside upper left", ncols=3)
     without = shown["ci_low"].null_count()
-    said = f"Points without an interval, since one conversation cannot be resampled: {without}."
+    said = f"Points without an interval, of one conversation, or where all answers are one: {without}."
     footnote(figure, [said if without else ""])
     return figure
 

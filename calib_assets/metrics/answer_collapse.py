@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy.special import betaincinv
 
 from calib_assets.metrics import effective_number as numbers
 from calib_assets.metrics._tables import check_columns
@@ -42,6 +43,7 @@ MEASURES = {
 CORRECTED: dict[str, Callable] = {"_miller_madow": numbers.miller_madow, "_chao_shen": numbers.chao_shen}
 NONE = (None, None, None)  # standard error and ends of an interval that there is not
 Values = tuple[float | None, float | None, float | None, float | None]
+ROUNDING = 1e-12  # draws that differ by less are alike
 BLOCK_ENTRIES = 4_000_000  # of a bootstrap's counts that are held at once
 
 
@@ -193,15 +195,17 @@ def answer_measures(parsed: pl.DataFrame, valid: Sequence[str] | None, bootstrap
 
     - ``n_answers``, ``n_distinct``; ``distinct_share``: distinct answers by answers, within conversations on average;
     - ``top_share``: of the most frequent answer (the interval is of this answer's share);
-      ``collision_probability``: that two answers agree (unbiased);
+      ``collision_probability``: that two answers agree (unbiased if answers are independent);
     - ``entropy``, in nats, and ``effective_number`` = exp(entropy): the plug-in, and with the suffixes
       ``_miller_madow`` and ``_chao_shen`` estimates that correct its bias;
     - ``first_repeat``: place of the first answer that came before, a mean over the conversations that have one;
     - ``valid_share``: of answers on the list; ``coverage``: share of the list that was said. Null without a list.
 
-    Independent answers are resampled one by one, conversations whole (one alone has no interval). Shares have
-    percentile intervals. A bootstrap draw sees fewer distinct answers than its data, so its percentiles are off for
-    corrected entropies and collisions, whose interval is est ± z·se (effective numbers: its exponential). In
+    Shares of independent answers have the exact binomial interval (Clopper–Pearson): where a share is 0 or 1, draws of
+    a bootstrap would all be alike and claim certainty. All else is resampled, independent answers one by one,
+    conversations whole, with percentiles for shares of conversations. A draw sees fewer distinct answers than its data,
+    so its percentiles are off for corrected entropies and collisions, whose interval is est ± z·se (effective numbers:
+    its exponential). What is the same in every draw has no interval: one conversation, or one answer only. In
     simulations of 100 answers (4 to 100 possible ones, one of up to 0.95) the 95 % intervals of Chao–Shen hold the
     truth in 74 to 95 % of studies: rare answers make them too hopeful. The plug-in, which is biased, has none, as
     counts, coverage and places.
@@ -248,7 +252,7 @@ def _measures(found: Tally, setting: str, bootstrap: Bootstrap) -> list[tuple]:
     draws = _Draws(per, setting, bootstrap)
     # Of the answer that is the most frequent here: the largest share of a draw is another answer's, and larger.
     top = int(np.argmax(total))
-    rows.append(("top_share", *draws.percentile(lambda counts: counts[..., top] / counts.sum(-1))))
+    rows.append(("top_share", *draws.share(np.arange(total.size) == top)))
     rows.append(("collision_probability", *draws.normal(numbers.collision_probability, 1.0)))
     plug_in = float(numbers.entropy(total))
     rows += [("entropy", plug_in, *NONE), ("effective_number", float(np.exp(plug_in)), *NONE)]
@@ -259,7 +263,7 @@ def _measures(found: Tally, setting: str, bootstrap: Bootstrap) -> list[tuple]:
         rows.append((f"effective_number{suffix}", float(np.exp(est)), *ends))
     if found.listed is not None:
         listed = found.listed
-        rows.append(("valid_share", *draws.percentile(lambda counts: counts[..., listed].sum(-1) / counts.sum(-1))))
+        rows.append(("valid_share", *draws.share(listed)))
         rows.append(("coverage", int(np.count_nonzero(total[listed])) / found.n_valid, *NONE))
     return rows
 
@@ -269,31 +273,43 @@ class _Draws:
 
     def __init__(self, counts: Int[np.ndarray, "conversations answers"], setting: str, bootstrap: Bootstrap):
         self._total, self._level = counts.sum(axis=0), bootstrap.level
+        self._independent = setting == "independent"
         self._draws: list[np.ndarray] = []
         rng, n = bootstrap.rng(), int(self._total.sum())
-        if (n if setting == "independent" else len(counts)) < 2:
+        if (n if self._independent else len(counts)) < 2:
             return
         block = max(1, BLOCK_ENTRIES // max(1, counts.size))
         for start in range(0, bootstrap.n_boot, block):
             size = min(block, bootstrap.n_boot - start)
-            if setting == "independent":
+            if self._independent:
                 self._draws.append(rng.multinomial(n, self._total / n, size=size))
             else:
                 chosen = rng.integers(0, len(counts), size=(size, len(counts)))
                 self._draws.append(counts[chosen].sum(axis=1))
 
-    def percentile(self, statistic: Callable) -> Values:
-        """Estimate, standard error and percentile interval."""
-        est, values = float(statistic(self._total)), self._values(statistic)
+    def share(self, chosen: Bool[np.ndarray, "answers"]) -> Values:
+        """Share of the chosen answers, its standard error and interval."""
+
+        def share_of(counts):
+            return counts[..., chosen].sum(-1) / counts.sum(-1)
+
+        est, values = float(share_of(self._total)), self._values(share_of)
         if values is None:
             return est, *NONE
-        low, high = np.quantile(values, ((1 - self._level) / 2, (1 + self._level) / 2))
-        return est, float(values.std(ddof=1)), float(low), float(high)
+        tail = (1 - self._level) / 2
+        if self._independent:
+            n, hits = int(self._total.sum()), int(self._total[chosen].sum())
+            se = float(np.sqrt(est * (1 - est) / n))
+            low = betaincinv(hits, n - hits + 1, tail) if hits else 0.0
+            return est, se, float(low), float(betaincinv(hits + 1, n - hits, 1 - tail) if hits < n else 1.0)
+        low, high = np.quantile(values, (tail, 1 - tail))
+        alike = np.ptp(values) < ROUNDING
+        return (est, *NONE) if alike else (est, float(values.std(ddof=1)), float(low), float(high))
 
     def normal(self, statistic: Callable, most: float | None) -> Values:
         """Estimate, standard error and est ± z·se, within 0 and ``most``; all None where it is undefined."""
         est, values = float(statistic(self._total)), self._values(statistic)
-        if np.isnan(est) or values is None:
+        if np.isnan(est) or values is None or np.ptp(values) < ROUNDING:
             return None if np.isnan(est) else est, *NONE
         se = float(values.std(ddof=1))
         half = NormalDist().inv_cdf((1 + self._level) / 2) * se

@@ -122,7 +122,7 @@ def _measures(comparison: pl.DataFrame, matching: str) -> tuple[pl.DataFrame, di
         ends = ends.rename({"low": f"{name}_low", "high": f"{name}_high"})
         wide = wide.join(ends, on=index, how="left", maintain_order="left")
     columns: dict[str, Column] = {"speaker": Column("speaker"), "setting": Column("setting")}
-    none = "nothing to resample"
+    none = "one conversation, or one answer only: nothing to resample"
     for name, column in MEASURES.items():
         if name not in wide.columns:
             continue

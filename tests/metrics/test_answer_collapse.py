@@ -84,8 +84,15 @@ def test_rows_are_taken_one_by_one(rows):
 def test_one_answer_is_one_answer():
     found = measured(samples(["Paris"] * 20))
     assert found["effective_number"]["est"] == found["effective_number_chao_shen"]["est"] == 1.0
-    assert found["top_share"] == {**found["top_share"], "est": 1.0, "ci_low": 1.0, "ci_high": 1.0}
+    # Twenty of twenty: the share may well be 0.84, of which that happens once in 40 studies.
+    low = found["top_share"]["ci_low"]
+    assert found["top_share"]["est"] == found["top_share"]["ci_high"] == 1.0 and low**20 == pytest.approx(0.025)
     assert found["first_repeat"]["est"] == 2 and found["collision_probability"]["est"] == 1.0
+    # Every draw is the same: nobody knows how sure these are.
+    for name in ("collision_probability", "entropy_miller_madow", "effective_number_chao_shen"):
+        assert [found[name][part] for part in ("se", "ci_low", "ci_high")] == [None] * 3
+    listed = measured(samples(["Paris"] * 20), valid=["Rome"])["valid_share"]
+    assert (listed["est"], listed["ci_low"]) == (0.0, 0.0) and (1 - listed["ci_high"]) ** 20 == pytest.approx(0.025)
 
 
 def test_counts_without_an_answer_are_refused():
@@ -204,10 +211,28 @@ def test_intervals_cover_the_truth(shares, least):
 
 def test_the_interval_of_the_top_share_is_the_binomial_of_that_answer():
     said = ["a"] * 12 + [str(i) for i in range(28)]
-    found = measured(samples(said), bootstrap=Bootstrap(n_boot=20_000))["top_share"]
-    ends = binom.ppf((0.025, 0.975), 40, 0.3) / 40
-    assert found["est"] == 0.3 and (found["ci_low"], found["ci_high"]) == pytest.approx(ends)
-    assert found["se"] == pytest.approx(math.sqrt(0.3 * 0.7 / 40), rel=0.03)
+    found = measured(samples(said))["top_share"]
+    # At the ends, 12 or more, and 12 or fewer, of 40 answers have a probability of 0.025.
+    assert binom.sf(11, 40, found["ci_low"]) == pytest.approx(0.025)
+    assert binom.cdf(12, 40, found["ci_high"]) == pytest.approx(0.025)
+    assert found["est"] == 0.3 and found["se"] == pytest.approx(math.sqrt(0.3 * 0.7 / 40))
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_shares_of_independent_answers_are_covered_as_often_as_said(level):
+    """Exactly, over all numbers of valid answers among 15, whatever the true share is."""
+    n, options = 15, {"valid": ["a"], "bootstrap": Bootstrap(n_boot=2, level=level)}
+    ends = [measured(samples(["a"] * k + ["b"] * (n - k)), **options)["valid_share"] for k in range(n + 1)]
+    for p in np.linspace(0.01, 0.99, 99):
+        covers = [row["ci_low"] <= p <= row["ci_high"] for row in ends]
+        assert binom.pmf(np.arange(n + 1), n, p) @ covers >= level
+
+
+def test_conversations_that_are_alike_have_no_interval():
+    both = [samples(["a", "b", "a"], setting="history", conversation=i) for i in range(3)]
+    found = measured(pl.concat(both), valid=["a", "b"], setting="history")
+    for name in ("top_share", "valid_share", "entropy_chao_shen", "collision_probability"):
+        assert found[name]["est"] > 0 and found[name]["se"] is found[name]["ci_low"] is found[name]["ci_high"] is None
 
 
 @given(st.lists(st.sampled_from("abcdefghijklmnop"), min_size=2, max_size=30))

@@ -7,10 +7,12 @@ MATCHING = "Which answers are one: strict (equal but for outer white space), len
 MEASURE = {
     "setting": SETTING,
     "matching": MATCHING,
-    "ci_low": "Lower end of the 95 % bootstrap interval (percentiles for shares, estimate ± z·se for corrected "
-    "entropies, effective numbers and collisions); null where there is none.",
-    "ci_high": "Upper end of the 95 % bootstrap interval (percentiles for shares, estimate ± z·se for corrected "
-    "entropies, effective numbers and collisions); null where there is none.",
+    "ci_low": "Lower end of the 95 % interval (exact binomial for shares of independent answers; else of the "
+    "bootstrap: percentiles for shares, estimate ± z·se for corrected entropies, effective numbers and collisions); null "
+    "where there is none.",
+    "ci_high": "Upper end of the 95 % interval (exact binomial for shares of independent answers; else of the "
+    "bootstrap: percentiles for shares, estimate ± z·se for corrected entropies, effective numbers and collisions); null "
+    "where there is none.",
 }
 
 TABLES = {
