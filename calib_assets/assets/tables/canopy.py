@@ -112,7 +112,7 @@ TABLES = {
             "D": "Semantic diversity: mean pairwise cosine distance of the rollouts.",
             "R_bar": "Mean entropy rate, nats per token.",
             "N_bar": "Mean length, tokens.",
-            "M": "Rollouts behind the row.",
+            "M": "Rollouts behind R_bar and N_bar; D is of those with an embedding.",
             "R_sc": "z-score of R_bar.",
             "invN_sc": "z-score of 1 / N_bar.",
             "D_beta": "D moved off 0 and 1, where the beta density is not finite.",
