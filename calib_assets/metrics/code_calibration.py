@@ -76,7 +76,8 @@ def code_calibration(samples: pl.DataFrame) -> pl.DataFrame:
       is a failing unit of its own.
     - ``…_per_token``: with :math:`\ell(s)` over the number of tokens; of a program, that of its most probable sequence.
     - ``valid_mass_share``: :math:`\sum \exp \ell(s)` over the distinct passing sequences, divided by that over all
-      distinct sequences with a verdict; in log space. ``sampled_mass`` is the latter sum: how much of the distribution has been seen.
+      distinct sequences with a verdict; in log space. ``sampled_mass`` is the latter sum: how much of the distribution
+      has been seen.
     - ``effective_passing_programs``: exp of the entropy of the distinct passing programs by their samples;
       ``…_by_mass`` by their probability; ``top_passing_share`` and ``top_passing_mass_share`` are the largest shares.
 

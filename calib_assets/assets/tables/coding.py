@@ -11,7 +11,7 @@ _MEASURES = {
     "order_auroc_programs": "The same over distinct programs, each with the mass of its sampled sequences.",
     "order_auroc_programs_per_token": "The same over distinct programs, by each one's most probable sequence.",
     "valid_mass_share": "Probability of the distinct passing sequences over that of all distinct complete ones with a verdict.",
-    "sampled_mass": "Probability of all distinct complete sequences with a verdict: how much of the distribution has been seen.",
+    "sampled_mass": "Probability of all distinct complete sequences with a verdict: how much of the model was seen.",
     "effective_passing_programs": "exp(entropy of the distinct passing programs by samples); null if none passes.",
     "effective_passing_programs_by_mass": "exp(entropy of the distinct passing programs by their probability).",
     "top_passing_share": "Share of the most frequent passing program among the passing samples.",
