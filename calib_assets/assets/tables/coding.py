@@ -10,7 +10,7 @@ _MEASURES = {
     "order_auroc_samples_per_token": "The same with log-probabilities over the number of tokens.",
     "order_auroc_programs": "The same over distinct programs, each with the mass of its sampled sequences.",
     "order_auroc_programs_per_token": "The same over distinct programs, by each one's most probable sequence.",
-    "valid_mass_share": "Probability of the distinct passing sequences over that of all distinct complete ones with a verdict.",
+    "valid_mass_share": "Probability of the distinct passing sequences over that of all complete ones with a verdict.",
     "sampled_mass": "Probability of all distinct complete sequences with a verdict: how much of the model was seen.",
     "effective_passing_programs": "exp(entropy of the distinct passing programs by samples); null if none passes.",
     "effective_passing_programs_by_mass": "exp(entropy of the distinct passing programs by their probability).",
