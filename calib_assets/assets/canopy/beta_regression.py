@@ -26,23 +26,7 @@ def beta_panel(run: Run) -> Result:
     measures, diversity = gathered(run, "prompt_measures"), gathered(run, "prompt_diversity")
     parts, left_out = [], []
     if measures.width and diversity.width:
-        rows = measures.join(
-            diversity.select("model", "task", "prompt_id", "embedding_diversity", "reason"),
-            on=["model", "task", "prompt_id"],
-            how="left",
-            maintain_order="left",
-        )
-        parts.append(
-            rows.select(
-                *PLACE,
-                "prompt_id",
-                D="embedding_diversity",
-                R_bar="mean_entropy_rate",
-                N_bar="mean_length",
-                M="n_rollouts",
-                why=pl.col("reason").fill_null("no diversity"),
-            )
-        )
+        parts.append(measured_rows(measures, diversity))
     brought = run.table("external_data", "panel")
     if brought.width > 1:
         parts.append(brought.drop("external").with_columns(why=pl.lit("a value is missing")))
@@ -57,6 +41,29 @@ def beta_panel(run: Run) -> Result:
     return Result(
         tables={"beta_panel": panel, "panel_left_out": left_out.cast(LEFT_OUT)},
         numbers={"rows": panel.height, "rows left out": int(left_out["n"].sum() or 0)},
+    )
+
+
+def measured_rows(measures: pl.DataFrame, diversity: pl.DataFrame) -> pl.DataFrame:
+    """The panel's rows of rollouts whose measures are known; ``why`` says what a row without D lacks.
+
+    Texts that point away from each other have a mean cosine distance above 1, which the response cannot be: such a D
+    is 1, and counts as clipped.
+    """
+    rows = measures.join(
+        diversity.select("model", "task", "prompt_id", "embedding_diversity", "reason"),
+        on=["model", "task", "prompt_id"],
+        how="left",
+        maintain_order="left",
+    )
+    return rows.select(
+        *PLACE,
+        "prompt_id",
+        D=pl.col("embedding_diversity").clip(upper_bound=1.0),
+        R_bar="mean_entropy_rate",
+        N_bar="mean_length",
+        M="n_rollouts",
+        why=pl.col("reason").fill_null("no diversity"),
     )
 
 

@@ -109,7 +109,7 @@ TABLES = {
     "beta_panel": Table(
         "One prompt and model: what the regression is fitted to.",
         {
-            "D": "Semantic diversity: mean pairwise cosine distance of the rollouts.",
+            "D": "Semantic diversity: mean pairwise cosine distance of the rollouts, at most 1.",
             "R_bar": "Mean entropy rate, nats per token.",
             "N_bar": "Mean length, tokens.",
             "M": "Rollouts behind R_bar and N_bar; D is of those with an embedding.",
@@ -122,7 +122,7 @@ TABLES = {
     "panel": Table(
         "As beta_panel, for panels that were made elsewhere.",
         {
-            "D": "Semantic diversity: mean pairwise cosine distance of the rollouts.",
+            "D": "Semantic diversity: mean pairwise cosine distance of the rollouts, at most 1.",
             "R_bar": "Mean entropy rate, nats per token.",
             "N_bar": "Mean length, tokens.",
             "M": "Rollouts behind the row.",
