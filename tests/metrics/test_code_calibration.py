@@ -144,6 +144,17 @@ def test_a_truncated_sample_counts_in_the_rate_and_nowhere_else():
         assert cut[name] == whole[name]
 
 
+def test_a_sequence_whose_log_probability_is_rounded_in_two_ways_is_one():
+    # As in half precision, where the batch decides; and a text that a server cut into tokens in two ways.
+    rows = [("s", "A", True, -3.0, 9), ("s", "A", True, -3.3, 9), ("t", "B", False, -4.0, 9)]
+    once, twice = (code_calibration(table(*rows[start:])).row(0, named=True) for start in (1, 0))
+    first = table(rows[0], rows[2])
+    assert twice["sampled_mass"] == code_calibration(first)["sampled_mass"][0] > once["sampled_mass"]
+    assert twice["order_auroc_samples"] == 1.0 and twice["n_scored"] == 3
+    cut = code_calibration(table(*rows[::2], ("s", "A", True, -8.0, 11))).row(0, named=True)
+    assert cut["sampled_mass"] == twice["sampled_mass"] and cut["order_auroc_samples"] == 0.5
+
+
 def test_samples_of_a_known_distribution_recover_it():
     """Eight sequences with known probabilities: the masses come out exactly once all are seen, and the share about."""
     rng = np.random.default_rng(7)
@@ -187,7 +198,8 @@ def test_summaries_and_differences_are_over_problems():
         ([("s", "A", True, float("nan"), 2)], "no log-probability of a sequence"),
         ([("s", "A", True, -1.0, 0)], "no log-probability of a sequence"),
         ([("s", "A", True, -1.0, 2), ("s", "A", True, -1.5, 2)], "several log-probabilities"),
-        ([("s", "A", True, -1.0, 2), ("s", "A", False, -1.0, 2)], "several log-probabilities or verdicts"),
+        ([("s", "A", True, -1.0, 2), ("s", "A", False, -1.0, 2)], "several verdicts"),
+        ([("s", "A", True, -1.0, 2), ("s", "A", False, -1.5, 3)], "several verdicts"),
     ],
 )
 def test_samples_that_contradict_themselves_are_refused(rows, said):
