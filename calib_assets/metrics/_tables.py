@@ -34,3 +34,14 @@ def mean_with_interval(
         values, seeds, n_boot=bootstrap.n_boot, rng=bootstrap.rng(), level=bootstrap.level
     )
     return estimate.est, estimate.ci_low, estimate.ci_high
+
+
+def mean_over_problems(table: pl.DataFrame, column: str, bootstrap: Bootstrap) -> tuple[float | None, ...]:
+    """Mean, low and high end over resampled problems of a table with one row a problem; all None without rows.
+
+    Values that are all alike have no ends: every draw would be the same and claim certainty, as of programs of which
+    none has passed yet.
+    """
+    values = table[column].to_numpy()
+    est, low, high = mean_with_interval(values, table["problem_id"].to_numpy(), bootstrap)
+    return (est, None, None) if len(values) and np.ptp(values) == 0 else (est, low, high)

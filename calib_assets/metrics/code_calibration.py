@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from scipy.special import logsumexp
 
-from calib_assets.metrics._tables import check_columns, check_unique, mean_with_interval
+from calib_assets.metrics._tables import check_columns, check_unique, mean_over_problems
 from calib_assets.metrics.ranks import order_auroc
 from calib_assets.stats import Bootstrap
 
@@ -157,7 +157,7 @@ def calibration_summary(problems: pl.DataFrame, bootstrap: Bootstrap = Bootstrap
 
     Returns:
         Columns of `SUMMARY_SCHEMA`, a row for each of `MEASURES`; ``n_undefined`` problems have none. The interval is
-        null where fewer than two problems have one.
+        null where fewer than two problems have one, or all have the same: a width of 0 would claim certainty.
 
     Raises:
         ValueError: If a column is missing.
@@ -176,7 +176,7 @@ def calibration_summary(problems: pl.DataFrame, bootstrap: Bootstrap = Bootstrap
     rows = []
     for measure in MEASURES:
         known = problems.drop_nulls(measure)
-        means = mean_with_interval(known[measure].to_numpy(), known["problem_id"].to_numpy(), bootstrap)
+        means = mean_over_problems(known, measure, bootstrap)
         rows.append((measure, *means, known.height, problems.height - known.height))
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA, orient="row")
 
@@ -205,8 +205,8 @@ def calibration_differences(
     both = own.join(reference, on="problem_id", how="full", coalesce=True, suffix="_of_reference")
     for measure in MEASURES:
         known = both.drop_nulls([measure, f"{measure}_of_reference"])
-        delta = (known[measure] - known[f"{measure}_of_reference"]).to_numpy()
-        means = mean_with_interval(delta, known["problem_id"].to_numpy(), bootstrap)
+        delta = known.with_columns(pl.col(measure) - pl.col(f"{measure}_of_reference"))
+        means = mean_over_problems(delta, measure, bootstrap)
         rows.append((measure, *means, known.height, both.height - known.height))
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA, orient="row")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from calib_assets.metrics._tables import check_columns, check_unique, mean_with_interval
+from calib_assets.metrics._tables import check_columns, check_unique, mean_over_problems
 from calib_assets.stats import Bootstrap
 
 PASS_SCHEMA = {"problem_id": pl.String, "k": pl.Int64, "pass_at_k": pl.Float64}
@@ -86,7 +86,8 @@ def pass_summary(rates: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()) -> pl.
         bootstrap: How the intervals are made.
 
     Returns:
-        Columns of `SUMMARY_SCHEMA`; ``est`` is null where no problem has k samples.
+        Columns of `SUMMARY_SCHEMA`; ``est`` is null where no problem has k samples, the interval where fewer than two
+        problems have, or all have the same value.
 
     >>> counts = pl.DataFrame({"problem_id": ["a", "b"], "n_tested": [4, 2], "n_passed": [1, 1]})
     >>> pass_summary(pass_rates(counts, [1, 3])).select("k", pl.col("est").round(9), "n_problems", "n_undefined").rows()
@@ -96,6 +97,6 @@ def pass_summary(rates: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()) -> pl.
     for k in rates["k"].unique(maintain_order=True):
         own = rates.filter(pl.col("k") == k)
         known = own.drop_nulls("pass_at_k")
-        means = mean_with_interval(known["pass_at_k"].to_numpy(), known["problem_id"].to_numpy(), bootstrap)
+        means = mean_over_problems(known, "pass_at_k", bootstrap)
         rows.append((k, *means, known.height, own.height - known.height))
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA, orient="row")

@@ -149,7 +149,7 @@ def _summary_columns() -> dict[str, Column]:
     return {
         "name": Column("Measure"),
         "value": Column("Mean", "number", "undefined in every problem"),
-        "interval": Column("95 % interval", null_means="fewer than two problems"),
+        "interval": Column("95 % interval", null_means="fewer than two problems, or all alike"),
         "n_problems": Column("Problems", "count"),
         "n_undefined": Column("undefined", "count"),
     }

@@ -187,6 +187,12 @@ def test_summaries_and_differences_are_over_problems():
     assert summary["share_passed"]["est"] == 0.25 and summary["share_passed"]["n_problems"] == 2
     assert summary["order_auroc_samples"]["est"] == 1.0 and summary["order_auroc_samples"]["n_undefined"] == 1
     assert summary["order_auroc_samples"]["ci_low"] is None  # one problem: nothing to resample
+    assert 0 == summary["share_passed"]["ci_low"] < summary["share_passed"]["ci_high"] == 0.5
+    failing = code_calibration(pl.concat([table(("s", "A", False, -1.0, 2), problem=name) for name in "abc"]))
+    none = {row["measure"]: row for row in calibration_summary(failing).to_dicts()}["share_passed"]
+    assert (none["est"], none["ci_low"], none["ci_high"]) == (0.0, None, None)  # not [0, 0]: three problems are few
+    same = {row["measure"]: row for row in calibration_differences(failing, failing).to_dicts()}["share_passed"]
+    assert (same["est"], same["ci_low"], same["n_problems"]) == (0.0, None, 3)
     apart = {row["measure"]: row for row in calibration_differences(pl.concat([one, two]), one).to_dicts()}
     assert apart["share_passed"]["est"] == 0.0 and apart["share_passed"]["n_problems"] == 1
 

@@ -59,6 +59,8 @@ def test_rates_and_their_mean():
         (2, pytest.approx(5 / 12), 2, 1),
     ]
     assert (summary["ci_low"] <= summary["est"]).all() and (summary["est"] <= summary["ci_high"]).all()
+    failed = pass_summary(pass_rates(counts.with_columns(n_passed=pl.lit(0)), [1])).row(0)
+    assert failed == (1, 0.0, None, None, 3, 0)  # 9 failures show no probability of exactly 0
     nothing = pass_summary(pass_rates(counts, [9]))
     assert nothing.row(0) == (9, None, None, None, 0, 3)
     with pytest.raises(ValueError, match="more than once"):
