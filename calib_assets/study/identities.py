@@ -18,7 +18,7 @@ def model_spec(study: Study, model: str) -> dict[str, object]:
         mode="json",
         include={"variant", "dtype", "chat_template", "system_prompt", "answer_prefix", "thinking", "bos", "parity"},
     )
-    source = row.source.model_dump(mode="json")
+    source = row.source.model_dump(mode="json", exclude={"sha256"})  # a pin is a check; the content is hashed anyway
     if isinstance(row.source, MarkovSource) or "path" in source:
         source.pop("path", None)  # a path is circumstance; the weights' digest is added by the services
         source.pop("markov", None)
