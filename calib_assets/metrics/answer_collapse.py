@@ -198,7 +198,8 @@ def answer_measures(parsed: pl.DataFrame, valid: Sequence[str] | None, bootstrap
       ``collision_probability``: that two answers agree (unbiased if answers are independent);
     - ``entropy``, in nats, and ``effective_number`` = exp(entropy): the plug-in, and with the suffixes
       ``_miller_madow`` and ``_chao_shen`` estimates that correct its bias;
-    - ``first_repeat``: place of the first answer that came before, a mean over the conversations that have one;
+    - ``first_repeat``: place of the first answer that came before, a mean over conversations; one without a repeat
+      counts one place past its last answer, the least that it can be. Null where none repeats;
     - ``valid_share``: of answers on the list; ``coverage``: share of the list that was said. Null without a list.
 
     Shares of independent answers have the exact binomial interval (Clopper–Pearson): where a share is 0 or 1, draws of
@@ -247,8 +248,10 @@ def _measures(found: Tally, setting: str, bootstrap: Bootstrap) -> list[tuple]:
     own = per.sum(axis=1)
     distinct = np.count_nonzero(per, axis=1)[own > 0] / own[own > 0]
     rows.append(("distinct_share", float(distinct.mean()), *NONE))
-    repeats = [place for place in found.first_repeats if place is not None]
-    rows.append(("first_repeat", float(np.mean(repeats)) if repeats else None, *NONE))
+    # Without those that have no repeat yet the mean would be of the fastest.
+    repeats = [count + 1 if place is None else place for place, count in zip(found.first_repeats, own, strict=True)]
+    none = all(place is None for place in found.first_repeats)
+    rows.append(("first_repeat", None if none else float(np.mean(repeats)), *NONE))
     draws = _Draws(per, setting, bootstrap)
     # Of the answer that is the most frequent here: the largest share of a draw is another answer's, and larger.
     top = int(np.argmax(total))

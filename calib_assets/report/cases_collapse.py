@@ -34,7 +34,9 @@ MEASURES = {
     EFFECTIVE: Column("Chao–Shen", "number", help="exp of the entropy with unseen answers in mind"),
     "collision_probability": Column("collisions", "share", help="probability that two answers agree"),
     "first_repeat": Column(
-        "first repeat", "number", "no answer came twice", "first answer that came before; a mean over conversations"
+        "first repeat", "number", "no answer came twice",
+        "place of the first answer that came before; a mean over conversations, one without a repeat at one place past "
+        "its last answer",
     ),
     "valid_share": Column("valid", "share", "the row has no list", "share of answers on the list"),
     "coverage": Column("coverage", "share", "the row has no list", "share of the list that was said"),
