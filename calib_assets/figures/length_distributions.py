@@ -36,8 +36,8 @@ def length_distributions(length_distribution: pl.DataFrame, *, title: str = "") 
 
     Args:
         length_distribution: Columns ``length`` (tokens, the EOS step included), ``n`` rollouts of that length,
-            ``n_truncated`` of them cut there. Optional ``panel, model, variant`` (strings): a panel each, a
-            histogram for each model.
+            ``n_truncated`` of them cut there (null: not known). Optional ``panel, model, variant`` (strings): a panel
+            each, a histogram for each model.
         title: Written above the panels.
 
     Returns:
@@ -66,11 +66,12 @@ def length_distributions(length_distribution: pl.DataFrame, *, title: str = "") 
     if title:
         figure.suptitle(visible(title, 60), x=0.01, ha="left")
     cut = "; ".join(note for note in notes if note)
+    known = ", as far as that is known" if rows["n_truncated"].null_count() else ""
     wrapped_footnote(
         figure,
         [
             "Triangles: means. A panel ends where fewer than 1 % of each model's rollouts remain.",
-            f"Hatched: cut at the limit. Share of all rollouts: {cut}." if cut else "No rollout was cut.",
+            (f"Hatched: cut at the limit. Share of all rollouts: {cut}" if cut else "No rollout was cut") + f"{known}.",
         ],
     )
     return figure

@@ -148,6 +148,8 @@ def test_lengths_of_one_cell_without_truncation_say_so():
     figure = figures.length_distributions(table)
     figures.png(figure, dpi=50)
     assert "No rollout was cut." in footnote(figure) and not figure.legends
+    unknown = figures.length_distributions(table.with_columns(n_truncated=pl.Series([0, None])))
+    assert "No rollout was cut, as far as that is known." in footnote(unknown).replace("\n", " ")
     assert not figures.length_distributions(table.with_columns(n=pl.lit(0))).axes
     one = figures.length_distributions(table.with_columns(length=pl.lit(1)))
     figures.png(one, dpi=50)
