@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from calib_assets.figures.layout import empty_figure, footnote, log_axis, require
 from calib_assets.figures.style import FULL, GROUP_COLOURS, INK, MUTED, PAPER, SERIES, themed
-from calib_assets.figures.text import visible
+from calib_assets.figures.text import share, visible
 
 SETTING_LABELS = {"independent": "asked anew each time", "history": "asked again in a conversation"}
 TOP = 12  # answers of a panel
@@ -62,7 +62,7 @@ def _bars(rows: pl.DataFrame) -> tuple[list[str], np.ndarray, list[str]]:
     names = [visible(answer, 30) for answer in top["answer"]]
     shares, colours = top["share"].to_list(), [_colour(listed) for listed in top["listed"]]
     if rest.height:
-        names.append(f"{rest.height:,} other answers")
+        names.append("1 other answer" if rest.height == 1 else f"{rest.height:,} other answers")
         shares.append(float(rest["share"].sum()))
         colours.append(MUTED)
     return names, np.array(shares), colours
@@ -78,9 +78,9 @@ def _panel(axes: Axes, setting: str, names: Sequence[str], shares: np.ndarray, c
     axes.set(yticks=place, yticklabels=names, xlabel="Share of answers", title=SETTING_LABELS[setting].capitalize())
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    for y, share in zip(place, shares, strict=True):
+    for y, value in zip(place, shares, strict=True):
         style = dict(textcoords="offset points", va="center", fontsize=8.0, color=INK)
-        axes.annotate(f"{share:.2f}", (share, y), (3, 0), **style)
+        axes.annotate(share(value), (value, y), (3, 0), **style)
 
 
 @themed
@@ -108,7 +108,8 @@ def effective_answers(collapse_comparison: pl.DataFrame, matching: str = "strict
     axes.set(yticks=range(len(speakers)), yticklabels=[visible(name, 40) for name in speakers])
     axes.set(xlabel="Effective number of answers, exp(H)", xscale="log")
     axes.set_ylim(len(speakers) - 0.5, -0.5)
-    axes.set_xlim(0.8, float(rows.filter(pl.col("measure") == "n_distinct")["est"].max()) * 3)
+    ends = [shown["est"].max(), shown["ci_high"].max(), rows.filter(pl.col("measure") == "n_distinct")["est"].max()]
+    axes.set_xlim(0.8, 1.5 * max(end for end in ends if end is not None))
     log_axis(axes.xaxis)
     axes.grid(visible=False, axis="y")
     figure.legend(handles=_legend(), loc="outside upper left", ncols=3)

@@ -22,7 +22,7 @@ def calibration_gap(gaps: pl.DataFrame, *, floor: float | None = None) -> Figure
     The parts add to 1 (METHODS §2): order gap = 1 − Div(cutoff oracle), shape gap = Div(cutoff oracle) −
     Div(best practical rule). A practical rule may beat the cutoff oracle, which then has a negative shape
     gap: the bar of what was achieved runs past the oracle's mark. A floor that nothing reaches is written
-        out, never drawn as zero.
+    out, never drawn as zero; where only the oracle reaches it there is no shape gap, and none is drawn.
 
     Args:
         gaps: Columns ``floor, oracle_diversity, best_rule, best_rule_diversity, order_gap, shape_gap``;
@@ -74,7 +74,15 @@ def _bars(ax: Axes, rows: pl.DataFrame) -> None:
     best = np.nan_to_num(achieved, nan=0.0)
     reached = np.fmax(best, np.nan_to_num(oracle, nan=0.0))
     ax.barh(places, best, color=PART_COLOURS["achieved"], height=0.62, edgecolor=PAPER, gid="achieved")
-    ax.barh(places, reached - best, left=best, color=PART_COLOURS["shape gap"], height=0.62, edgecolor=PAPER)
+    both = np.isfinite(oracle) & np.isfinite(achieved)  # the shape gap is a difference of the two
+    ax.barh(
+        places[both],
+        (reached - best)[both],
+        left=best[both],
+        color=PART_COLOURS["shape gap"],
+        height=0.62,
+        edgecolor=PAPER,
+    )
     known = np.isfinite(oracle)
     ax.barh(
         places[known],

@@ -51,7 +51,7 @@ def ranked_programs(ranked: pl.DataFrame) -> Figure:
         [
             "Distinct complete sequences in the order of their probability; the area of a mark grows with how often it "
             "was sampled.",
-            f"{more} more problems are in the table." if more > 0 else "",
+            f"Problems of the table that are not drawn: {more}." if more > 0 else "",
         ],
     )
     return figure
@@ -96,13 +96,15 @@ def pass_curves(rates: pl.DataFrame) -> Figure:
         return empty_figure("No problem has k sampled programs with a verdict.")
     if "speaker" not in rows.columns:
         rows = rows.with_columns(speaker=pl.lit(""))
-    figure = Figure(figsize=(HALF, 3.4), layout="constrained")
+    speakers = rows["speaker"].n_unique()
+    columns = 1 if speakers > 4 else 2  # many names stand under each other, and take room of their own
+    figure = Figure(figsize=(HALF, 3.4 + 0.21 * speakers * (columns == 1)), layout="constrained")
     axes = figure.subplots()
     for index, (name, own) in enumerate(rows.sort("k").group_by("speaker", maintain_order=True)):
         style, k, est = series_style(index), own["k"].to_numpy(), own["est"].to_numpy()
         low, high = (own[end].fill_null(own["est"]).to_numpy() for end in ("ci_low", "ci_high"))
         axes.fill_between(k, low, high, color=style["color"], alpha=0.14, linewidth=0)
-        axes.plot(k, est, label=visible(name[0], 40) or None, gid=f"pass-{index}", **style)
+        axes.plot(k, est, label=visible(name[0], 30 if columns == 2 else 60) or None, gid=f"pass-{index}", **style)
     ks = sorted(rows["k"].unique())
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ks))
@@ -110,7 +112,7 @@ def pass_curves(rates: pl.DataFrame) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
     axes.set(xlabel="Programs tried, k", ylabel="pass@k")
     share_axis(axes, "y")
-    if rows["speaker"].n_unique() > 1 or rows["speaker"][0]:
-        figure.legend(loc="outside upper left", ncols=2)
+    if speakers > 1 or rows["speaker"][0]:
+        figure.legend(loc="outside upper left", ncols=columns)
     footnote(figure, ["Mean over problems; bands resample problems."])
     return figure

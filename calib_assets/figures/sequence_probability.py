@@ -111,7 +111,7 @@ def sequence_probability(
             f"{below:,} of {rows.filter(pl.col('answer') >= 0).height:,} points lie below the axis."
             if below
             else "",
-            f"{skipped} more temperatures are in the table." if skipped else "",
+            f"Temperatures of the table that are not drawn: {skipped}." if skipped else "",
         ],
     )
     return figure

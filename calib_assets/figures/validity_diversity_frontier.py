@@ -19,10 +19,12 @@ from calib_assets.figures.layout import (
     rule_line,
     share_axis,
 )
-from calib_assets.figures.style import INK, MUTED, order_rules, themed
+from calib_assets.figures.style import FULL, INK, MUTED, order_rules, themed
 from calib_assets.figures.text import visible
 
 COLUMNS = ("rule", "validity", "diversity")
+LEGEND = 1.9
+"""Inches that the legend beside several panels takes."""
 
 
 @themed
@@ -56,8 +58,11 @@ def validity_diversity_frontier(
     chosen = [[pl.col(key).eq_missing(value) for key, value in panel.items()] for panel in panels]
     parts = [frontier.filter(*matching) for matching in chosen]
     tiny = any(is_tiny(practical(part.drop_nulls("diversity"), "validity")) for part in parts)
-    size = (7.2, 4.6) if alone else (3.0, 3.0)
+    size = (7.2, 4.6) if alone else (min(3.0, (FULL - LEGEND) / across), 3.0)
     figure, axes = grid_of_axes(len(panels), across, size, sharex=not alone and not tiny, sharey=not alone)
+    if not alone:  # room of its own for the legend, which is as tall as its rules are many
+        tall = 0.21 * (len(order_rules(frontier["rule"])) + 3)
+        figure.set_size_inches(figure.get_figwidth() + LEGEND, max(figure.get_figheight(), tall))
     for place, (panel, part, matching, ax) in enumerate(zip(panels, parts, chosen, axes, strict=True)):
         _panel(ax, part, None if sweep is None else sweep.filter(*matching), floors)
         ax.set_xlabel("Validity" if place >= len(panels) - across else "")

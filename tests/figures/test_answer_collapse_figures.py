@@ -47,3 +47,24 @@ def test_points_are_the_estimates(collapse):
     ends = [segment for part in axes.collections for segment in part.get_segments()]
     known = table.filter((pl.col("measure") == "effective_number_chao_shen") & pl.col("ci_low").is_not_null())
     assert sorted(float(segment[1][0]) for segment in ends) == pytest.approx(known["ci_high"].sort().to_list())
+
+
+def test_estimates_beyond_what_was_seen_stay_on_the_axis(collapse):
+    """Where all answers differ, Chao and Shen's estimate and its interval are many times the distinct answers."""
+    table = collapse["collapse_comparison"]
+    shao = pl.col("measure") == "effective_number_chao_shen"
+    table = table.with_columns(
+        pl.when(shao).then(pl.col(name) * 40).otherwise(pl.col(name)).alias(name) for name in ("est", "ci_low", "ci_high")
+    )
+    (axes,) = figures.effective_answers(table).axes
+    low, high = axes.get_xlim()
+    own = table.filter((pl.col("matching") == "strict") & shao)
+    assert max(own["est"].max(), own["ci_high"].max()) < high and low < own["ci_low"].min()
+
+
+def test_small_shares_are_not_written_as_nothing_and_one_answer_is_one(collapse):
+    table = counts_of(collapse, "collapsed").filter(pl.col("setting") == "history").head(1)
+    rows = [table.with_columns(answer=pl.lit(f"a{i}"), count=pl.lit(50 - i, pl.Int64), share=0.08) for i in range(11)]
+    rows += [table.with_columns(answer=pl.lit(f"z{i}"), count=pl.lit(2 - i, pl.Int64), share=0.0012) for i in range(2)]
+    text = words(figures.top_answers(pl.concat(rows)))
+    assert "0.0012" in text and "0.00\n" not in text and "\n1 other answer\n" in text

@@ -2,8 +2,9 @@
 
 import code_tables
 import numpy as np
+import polars as pl
 import pytest
-from drawn import words
+from drawn import misplaced, words
 
 from calib_assets.figures import pass_curves, ranked_programs
 
@@ -38,11 +39,16 @@ def test_problems_with_both_verdicts_come_first_and_the_rest_is_counted(code):
     ranked = code["ranked_programs"]
     first = ranked_programs(ranked).axes[0].get_title(loc="left")
     assert ranked.filter(problem_id=first)["passed"].n_unique() == 2
-    import polars as pl
-
     many = pl.concat([ranked.with_columns(pl.col("problem_id") + f"-{copy}") for copy in range(3)])
     figure = ranked_programs(many)
-    assert len(figure.axes) == 12 and "3 more problems" in words(figure)
+    assert len(figure.axes) == 12 and "Problems of the table that are not drawn: 3." in words(figure)
+
+
+def test_twenty_speakers_with_long_names_have_a_legend_that_fits(code):
+    one = code["pass_speakers"].filter(speaker="one")
+    names = [f"organisation/a-long-name-of-a-model-{number}-instruct" for number in range(20)]
+    figure = pass_curves(pl.concat([one.with_columns(speaker=pl.lit(name)) for name in names]))
+    assert misplaced(figure) == [] and figure.axes[0].get_position().height * figure.get_figheight() > 1.5  # inches
 
 
 def test_curves_are_the_means_with_their_intervals(code):

@@ -4,7 +4,7 @@
 import matplotlib
 import polars as pl
 import pytest
-from drawn import words
+from drawn import misplaced, words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +70,7 @@ def test_every_figure_draws_leaves_matplotlib_alone_and_gives_the_same_bytes(eve
     first, second = draw(), draw()
     assert figures.png(first, dpi=60) == figures.png(second, dpi=60)
     assert figures.svg(first) == figures.svg(second)
+    assert misplaced(first) == []
     thumbnail = figures.thumbnail(first)
     assert thumbnail.startswith(b"\x89PNG") and len(thumbnail) <= 45_000
     assert dict(matplotlib.rcParams) == before

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import shape_tables
-from drawn import artists, footnote, words, xy
+from drawn import artists, footnote, misplaced, words, xy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +73,20 @@ def test_frontier_panels_cover_every_model_and_task_and_say_which_are_absent(tab
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["a\nx", "a\ny", "b\nx", "b\ny"]
     assert "not in this table" in [text.get_text() for text in figure.axes[3].texts]
     assert len(artists(figure, "rule-top_k")) == 3
+
+
+@pytest.mark.parametrize(("models", "tasks"), [(2, 1), (1, 2), (3, 1), (1, 4), (3, 2)])
+def test_frontier_panels_leave_the_legend_its_room(tables, models, tasks):
+    """Two models on one task are a column of two panels; its titles ran under the legend."""
+    frontier = tables["validity_diversity_frontier"]
+    pairs = [(f"organisation-name/model-{m}-instruct", f"task {t}") for m in range(models) for t in range(tasks)]
+    joined = pl.concat([frontier.with_columns(model=pl.lit(m), task=pl.lit(t)) for m, t in pairs])
+    figure = figures.validity_diversity_frontier(joined)
+    assert misplaced(figure) == []
+    assert len(figure.axes) == models * tasks
+    for ax in figure.axes:
+        box = ax.get_position()
+        assert min(box.width * figure.get_figwidth(), box.height * figure.get_figheight()) > 1.6  # inches
 
 
 def test_all_null_diversity_and_a_single_point(tables):
@@ -208,13 +222,13 @@ def test_gap_parts_add_to_one_and_unreached_floors_are_words(tables):
             for name in ("oracle_diversity", "best_rule_diversity", "order_gap", "shape_gap")
         },
     )
-    figure = figures.calibration_gap(pl.concat([table, unreached]))
+    oracle_only = unreached.with_columns(floor=pl.lit(0.9), oracle_diversity=pl.lit(0.6), order_gap=pl.lit(0.4))
+    figure = figures.calibration_gap(pl.concat([table, oracle_only, unreached]))
     figures.png(figure, dpi=50)
     widths = [bar.get_width() for bar in figure.axes[0].patches]
-    np.testing.assert_allclose(
-        widths, [0.4, 0.0, 0.3, 0.0, 0.3]
-    )  # achieved, shape (both rows), order (known row)
-    assert "nothing reaches it" in words(figure)
+    # Achieved (three rows), shape (where both are known: no rule, no shape gap), order (where the oracle is known).
+    np.testing.assert_allclose(widths, [0.4, 0.0, 0.0, 0.3, 0.3, 0.4])
+    assert "nothing reaches it" in words(figure) and "no rule reaches it" in words(figure)
     assert artists(figure, "oracle")[0].get_xdata()[0] == 0.7
 
 
