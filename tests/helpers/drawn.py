@@ -35,10 +35,12 @@ def misplaced(figure, tolerance: float = 1.5) -> list[str]:
     for ax in figure.axes:
         texts += [*ax.texts, ax.title, ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label]
         texts += ax.get_legend().get_texts() if ax.get_legend() else []
-    boxes = [(text.get_text(), text.get_window_extent(), text.get_rotation()) for text in texts if text.get_text().strip()]
+    shown = [text for text in texts if text.get_text().strip()]
+    boxes = [(text.get_text(), text.get_window_extent(), text.get_rotation()) for text in shown]
+    right, top = figure.bbox.x1 + tolerance, figure.bbox.y1 + tolerance
     found = []
     for place, (words, box, turn) in enumerate(boxes):
-        if min(box.x0, box.y0) < -tolerance or box.x1 > figure.bbox.x1 + tolerance or box.y1 > figure.bbox.y1 + tolerance:
+        if min(box.x0, box.y0) < -tolerance or box.x1 > right or box.y1 > top:
             found.append(f"cut: {words!r}")
         for other_words, other, other_turn in boxes[place + 1 :]:
             wide = min(box.x1, other.x1) - max(box.x0, other.x0)
