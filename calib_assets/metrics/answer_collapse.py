@@ -208,7 +208,7 @@ def answer_measures(parsed: pl.DataFrame, valid: Sequence[str] | None, bootstrap
     so its percentiles are off for corrected entropies and collisions, whose interval is est ± z·se (effective numbers:
     its exponential). What is the same in every draw has no interval: one conversation, or one answer only. In
     simulations of 100 answers (4 to 100 possible ones, one of up to 0.95) the 95 % intervals of Chao–Shen hold the
-    truth in 74 to 95 % of studies: rare answers make them too hopeful. The plug-in, which is biased, has none, as
+    truth in 74 to 100 % of studies: rare answers make them too hopeful. The plug-in, which is biased, has none, as
     counts, coverage and places.
 
     Args:
