@@ -178,6 +178,28 @@ def test_a_chain_under_a_cap_has_its_closed_form():
     assert lost < found["bias_bound"]["ci_low"] < found["bias_bound"]["est"] < 2 * lost
 
 
+def test_canopy_entropy_is_the_entropy_of_whole_rollouts():
+    # Theorem 1. Tokens a, b and the end, at most 4 steps; every rollout as often as it comes in 4 ** 4 of them.
+    moves, cap = {"": (2, 1, 1), "a": (1, 2, 1), "b": (0, 2, 2)}, 4
+
+    def entropy(weights):
+        return -sum(w / sum(weights) * math.log(w / sum(weights)) for w in weights if w)
+
+    counts = []  # (how often, S, tau)
+    stack = [("", 4**cap, 0.0)]
+    while stack:
+        said, count, so_far = stack.pop()
+        if said.endswith(".") or len(said) == cap:
+            counts.append((count, so_far, len(said)))
+            continue
+        weights = moves[said[-1:]]
+        stack += [(said + t, count * w // 4, so_far + entropy(weights)) for t, w in zip("ab.", weights) if w]
+    times, entropies, lengths = zip(*counts)
+    assert sum(times) == 4**cap and len(times) == 15
+    found = canopy_measures(np.repeat(entropies, times), np.repeat(lengths, times))
+    assert found.canopy_entropy == pytest.approx(entropy(times), rel=1e-12)
+
+
 def test_bias_bound_without_truncation_without_an_end_and_without_ranks():
     assert summary_of([row_of("a", ended=0, exposure=7), row_of("b")])["bias_bound"]["ci_high"] == 0
     none_ended = [row_of("a", truncation=0.5, ended=0), row_of("b", truncation=0.5, ended=0)]
