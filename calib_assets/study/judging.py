@@ -37,7 +37,7 @@ class JudgeRow(Row):
         default=99,
         ge=0,
         le=100,
-        description="valid: all three scores at least this; `similarity-v1`: one meaning from this score on (write 50)",
+        description="valid: all three scores at least this; `similarity-v1`: one meaning from it on (default 50)",
     )
     matching: Literal["strict", "lenient"] = Field(
         default="strict", description="`verifier`: exactly a listed answer, or up to case, outer spaces and full stop"
@@ -60,6 +60,14 @@ class JudgeRow(Row):
     budget: JudgeBudget | None = Field(default=None, description="circumstance: hard limits")
 
     _name = field_validator("name")(partition_key)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _threshold_of_the_rubric(cls, fields):
+        """The rubric cuts its scale at 50: under 99 nearly every answer would be a meaning of its own."""
+        if isinstance(fields, dict) and fields.get("rubric") == "similarity-v1" and "threshold" not in fields:
+            return {**fields, "threshold": 50}
+        return fields
 
     @model_validator(mode="after")
     def _complete(self):

@@ -123,3 +123,10 @@ def test_a_field_that_is_not_there_is_named(tmp_path):
     assert read_prompts(path, prompt_field="question")[0].prompt == "Why?"
     with pytest.raises(ValueError, match="`prompt` is missing"):
         read_prompts(path)
+
+
+def test_a_judge_of_similarity_cuts_its_scale_where_its_rubric_does(load, document):
+    other = {"kind": "llm", "model": "m", "rubric": "similarity-v1"}
+    document["judges"] += [{"name": "alike", **other}, {"name": "stricter", **other, "threshold": 80}]
+    study = load(document)
+    assert [study.judge(name).threshold for name in ("program", "alike", "stricter")] == [99, 50, 80]
