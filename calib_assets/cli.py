@@ -1,6 +1,7 @@
 """The command line: plan, refresh and look. The UI, the sensor and the schedule do the same work."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -8,9 +9,11 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import polars as pl
 
+from calib_assets.readable import readable
 from calib_assets.staleness.graph import Work
 from calib_assets.staleness.planner import Stale
 from calib_assets.staleness.selection import Selection, SelectionError
@@ -32,6 +35,9 @@ MOST_WORK_LINES = 4  # cells of one asset whose model work is said one by one
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (0 well, 1 something is stale or failed, 2 bad input)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character stops nothing
     options = _parser().parse_args(arguments)
     if options.study:
         os.environ["CALIB_STUDY"] = options.study
@@ -40,11 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.command(options)
     except (StudyError, ModelError, ServerError, StorageError, DiskSpaceError, SelectionError) as error:
-        print(error, file=sys.stderr)
+        _say(error, sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
-        print("interrupted; what was computed is kept, and the next refresh goes on from there", file=sys.stderr)
+        _say("interrupted; what was computed is kept, and the next refresh goes on from there", sys.stderr)
         return 130
+
+
+def _say(text: object, stream: TextIO | None = None) -> None:
+    """Print at once. Texts of models and of files may hold what steers a terminal; it is shown, not done."""
+    print(readable(str(text)), file=stream or sys.stdout, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,46 +120,46 @@ def _validate(options: argparse.Namespace) -> int:
     _require_sources(study, path, resolve)
     grid = study.decoding.grid()
     settings = len(grid.temperatures) * sum(len(values) for values in grid.rules.values())
-    print(
+    _say(
         f"{path}: valid. {len(study.models)} models, {len(study.tasks)} tasks, {settings} decoding settings, "
         f"{len(study.sweeps)} sweeps, {len(study.rollouts)} kinds of rollouts, {len(study.external)} external data sets"
     )
-    print(_licences(study))
+    _say(_licences(study))
     for row in study.prompt_sets:
         if row.file is not None:
             prompts = prompts_of(row)
-            print(f"prompt set {row.name}: {len(prompts)} prompts, content {prompts_digest(prompts)}")
+            _say(f"prompt set {row.name}: {len(prompts)} prompts, content {prompts_digest(prompts)}")
     for row in study.sweeps:
-        print(
+        _say(
             f"sweep {row.name}: at most {row.seeds * row.leaves:,} completions and "
             f"{row.seeds * (row.leaves + row.sampled_leaves) + row.compared_samples:,} texts to judge for each model"
         )
     for row in study.rollouts:
         prompts = prompt_count(study.prompt_set(row.prompts), row.max_prompts)
-        print(
+        _say(
             f"rollouts {row.name}: {prompts * row.rollouts:,} of at most {row.max_new_tokens:,} tokens for each model"
         )
     for row in study.collapse:
         who = f"{len(study.speakers)} speakers, {len(study.api_models)} of them behind a server"
-        print(f"collapse {row.name}: {row.calls:,} answers of each of {who}")
+        _say(f"collapse {row.name}: {row.calls:,} answers of each of {who}")
     for row in study.coding:
         problems, who = (
             problem_count(row),
             f"{len(study.speakers)} speakers, {len(study.api_models)} of them behind a server",
         )
-        print(
+        _say(
             f"coding {row.name}: {problems:,} problems, {problems * row.samples:,} programs of at most "
             f"{row.max_new_tokens:,} tokens of each of {who}"
         )
     for row in study.external:
-        print(f"external {row.name}: {read_external(row).select(pl.len()).collect().item():,} rows of {row.kind}")
+        _say(f"external {row.name}: {read_external(row).select(pl.len()).collect().item():,} rows of {row.kind}")
     return 0
 
 
 def _status(options: argparse.Namespace) -> int:
     view = _view()
     stale = _selection(options, view).of(_plan(view, options.verify), view.graph)
-    print("\n".join([*render(stale, view), _licences(view.study)]))
+    _say("\n".join([*render(stale, view), _licences(view.study)]))
     return 1 if stale else 0
 
 
@@ -154,9 +168,9 @@ def _refresh(options: argparse.Namespace) -> int:
     view = _view()
     selection = _selection(options, view)
     stale = selection.of(_plan(view, options.verify), view.graph)
-    print("\n".join(render(stale, view)), flush=True)
+    _say("\n".join(render(stale, view)))
     if not stale or options.dry_run:
-        print(f"nothing was run ({time.monotonic() - started:.1f} s)")
+        _say(f"nothing was run ({time.monotonic() - started:.1f} s)")
         return 0
     view.store.require_writable()
     if options.verify:
@@ -167,42 +181,46 @@ def _refresh(options: argparse.Namespace) -> int:
 def _cost(options: argparse.Namespace) -> int:
     from calib_assets.cost import costs, render
 
-    print("\n".join(render(costs(_view()))))
+    _say("\n".join(render(costs(_view()))))
     return 0
 
 
 def _annotation_sheet(options: argparse.Namespace) -> int:
     from calib_assets.results import Results
 
-    print(Results(options.study, options.store).annotation_sheet(options.items, options.seed).write_csv(), end="")
+    sheet = Results(options.study, options.store).annotation_sheet(options.items, options.seed).write_csv()
+    # In a file every character counts; on a terminal none may act.
+    sys.stdout.write(readable(sheet) if sys.stdout.isatty() else sheet)
     return 0
 
 
 def _run(view, selection: Selection, started: float) -> int:
+    _set_dagster_home()
     # Dagster is imported here: planning needs none of it, and it takes seconds to load.
     from calib_assets.definitions import defs
-    from jobs.queueing import is_wanted, queue_of_workspace
+    from jobs.queueing import QueueError, is_wanted, queue_of_workspace
     from jobs.runner import open_instance, refresh
 
-    _set_dagster_home()
     _show_progress()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with open_instance() as instance:
-            queue = queue_of_workspace() if is_wanted() else None
-            summary = refresh(
-                view, defs.resolve_job_def, instance, lambda line: print(line, flush=True), selection, queue
-            )
-    print(f"{len(summary.computed)} computed in {summary.runs} runs, {time.monotonic() - started:.0f} s")
+            try:
+                queue = queue_of_workspace() if is_wanted() else None
+                summary = refresh(view, defs.resolve_job_def, instance, _say, selection, queue)
+            except QueueError as error:
+                _say(error, sys.stderr)
+                return 2
+    _say(f"{len(summary.computed)} computed in {summary.runs} runs, {time.monotonic() - started:.0f} s")
     for launch, error in summary.failed.items():
-        print(f"FAILED {launch}: {error}", file=sys.stderr)
+        _say(f"FAILED {launch}: {error}", sys.stderr)
     for check in summary.failed_checks:
-        print(f"CHECK FAILED {check}", file=sys.stderr)
+        _say(f"CHECK FAILED {check}", sys.stderr)
     for item in summary.left:
-        print(f"still stale: {item.name}", file=sys.stderr)
+        _say(f"still stale: {item.name}", sys.stderr)
     for page in ("report", "explorer"):
         if (manifest := view.store.current(page, ())) is not None:
-            print(f"{page}: {view.store.files(manifest) / f'{page}.html'}")
+            _say(f"{page}: {view.store.files(manifest) / f'{page}.html'}")
     return 0 if summary.ok else 1
 
 
@@ -382,14 +400,39 @@ def _drop_damaged(view, stale: Sequence[Stale]) -> None:
 
 
 def _set_dagster_home() -> None:
-    """Runs are recorded in the instance of ``DAGSTER_HOME``; without one, beside the ``dagster.yaml`` in use."""
-    if "DAGSTER_HOME" not in os.environ and Path("dagster.yaml").exists():
-        os.environ["DAGSTER_HOME"] = str(Path.cwd())
+    """Runs are recorded in the instance of ``DAGSTER_HOME``; without one, beside the ``dagster.yaml`` in use.
+
+    Raises:
+        StorageError: If there is neither, or it is no folder that can be written to, with the remedy.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    if not named and not Path("dagster.yaml").exists():
+        raise StorageError(
+            f"DAGSTER_HOME is not set and there is no dagster.yaml in {Path.cwd()}, so the history of runs has no "
+            "place; start in the folder of the project, or export DAGSTER_HOME=<an existing folder>"
+        )
+    home = Path(named or "").expanduser().absolute()
+    if not home.is_dir():
+        raise StorageError(
+            f"DAGSTER_HOME is {named!r}, which is no folder; make it (`mkdir -p {home}`; a copy of the project's "
+            "dagster.yaml in it keeps its settings), or unset it and start in the folder of the project"
+        )
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise StorageError(f"DAGSTER_HOME is {named or str(home)!r}, which cannot be written to; correct its "
+                           "permissions, or export another folder")
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+class _Readable(logging.Formatter):
+    """As :func:`_say` prints."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return readable(super().format(record))
 
 
 def _show_progress() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("  %(message)s"))
+    handler.setFormatter(_Readable("  %(message)s"))
     logger = logging.getLogger("calib_assets.progress")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

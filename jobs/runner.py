@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._serdes import ConfigurableClassData
 
 from calib_assets.assets.checks import check_keys
 from calib_assets.assets.partitions import DYNAMIC
@@ -145,11 +148,17 @@ def _run_here(
 
 
 @contextmanager
-def open_instance(temporary: bool = False) -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance: the one of ``DAGSTER_HOME``, or one in memory."""
-    if temporary:
-        with dg.DagsterInstance.ephemeral() as instance:
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance, that of ``DAGSTER_HOME``, for runs in this process.
+
+    Dagster mirrors what a step prints through four processes of each step, which an interrupted terminal hits as well;
+    they die with a traceback each. In this process prints go to the terminal as they are, so nothing is mirrored.
+    """
+    with dg.DagsterInstance.get() as instance:
+        if not isinstance(instance.compute_log_manager, LocalComputeLogManager):
             yield instance
-    else:
-        with dg.DagsterInstance.get() as instance:
-            yield instance
+            return
+        reference = instance.get_ref()
+    quiet = ConfigurableClassData(NoOpComputeLogManager.__module__, NoOpComputeLogManager.__name__, "{}")
+    with dg.DagsterInstance.from_ref(reference._replace(compute_logs_data=quiet)) as instance:
+        yield instance

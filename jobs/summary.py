@@ -1,6 +1,6 @@
 """How a refresh ended: what was computed, what failed, what is left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -8,7 +8,7 @@ import dagster as dg
 from calib_assets.staleness.planner import Stale
 from jobs.launch import Launch
 
-INTERRUPTED = "DagsterExecutionInterruptedError"
+INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 
 
 @dataclass
@@ -50,15 +50,23 @@ class Summary:
                     place = f"[{launch.partition_key}]" if launch.partition_key else ""
                     self.failed_checks.append(f"{check.asset_key.to_user_string()}{place}: {check.check_name}")
         if not success:
-            error = _first_error(events)
-            if error is not None and INTERRUPTED in (error.cls_name or ""):
+            if any(INTERRUPTED.intersection(_kinds(event)) for event in events):
                 raise KeyboardInterrupt
+            error = _first_error(events)
             self.failed[launch.label] = error.message.strip() if error else "the run failed; see its log in the UI"
 
     def _add_materialization(self, found: dg.AssetMaterialization) -> None:
         if (found.tags or {}).get("calib/cache") != "hit":
             key = found.asset_key.to_user_string()
             self.computed.append(f"{key}[{found.partition}]" if found.partition else key)
+
+
+def _kinds(event: dg.DagsterEvent) -> Iterator[str]:
+    """Types of the error of a failed step or run, and of what is behind it."""
+    error = getattr(event.event_specific_data, "error", None) if event.is_failure else None
+    while error is not None:
+        yield error.cls_name or ""
+        error = error.cause
 
 
 def _first_error(events: Sequence[dg.DagsterEvent]):

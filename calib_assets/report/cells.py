@@ -1,7 +1,6 @@
 """Table cells as text: sensible digits, the dash of a null, and the key that sorting uses."""
 
 import math
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,23 +19,6 @@ class Cell:
     title: str = ""
     css: str = ""
     links: tuple[str, ...] = ()
-
-
-def readable(text: str) -> str:
-    r"""Text without invisible characters that a page must not hold, such as NUL or one that turns direction.
-
-    They are written as code points. Line breaks, tabs, and the joiners that emoji and some scripts need, stay.
-
-    >>> readable("a\x00b\u202e\n"), readable("caf\xe9")
-    ('a\\x00b\\u202e\n', 'caf\xe9')
-    """
-    if text.isprintable():
-        return text
-    return "".join(c.encode("unicode_escape").decode("ascii") if _is_invisible(c) else c for c in text)
-
-
-def _is_invisible(character: str) -> bool:
-    return character not in "\n\t\u200c\u200d" and unicodedata.category(character).startswith("C")
 
 
 def render_cell(value: Any, column: Column) -> Cell:

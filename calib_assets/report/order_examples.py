@@ -5,7 +5,7 @@ import polars as pl
 
 from calib_assets.figures.layout import require
 from calib_assets.figures.order_parts import pick
-from calib_assets.report.cells import readable
+from calib_assets.readable import readable
 from calib_assets.report.contract import Column
 from calib_assets.report.shape_tables import Shown
 

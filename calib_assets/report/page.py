@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from calib_assets.report.cells import readable, render_cell
+from calib_assets.readable import readable
+from calib_assets.report.cells import render_cell
 from calib_assets.report.contract import (
     Check,
     Finding,

@@ -1,8 +1,10 @@
 """Read a study file and say everything that is wrong with it, before any work starts."""
 
+import codecs
 import difflib
 import os
 import re
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -16,6 +18,7 @@ from calib_assets.study.external import ExternalProblem, read_external
 from calib_assets.study.problem_sets import problem_count, problems_of
 from calib_assets.study.problems import ProblemError
 from calib_assets.study.prompts import PromptProblem, prompt_count, prompts_of
+from calib_assets.study.tasks import DigitsTask, DigitSumTask, ListTask
 
 DEFAULT_STUDY = "studies/first.yaml"
 STUDY_VARIABLE = "CALIB_STUDY"
@@ -39,12 +42,7 @@ def load_study(path: str | Path) -> Study:
         StudyError: Naming file, line, field, value and remedy of every problem.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        remedy = f"name an existing study file, or set {STUDY_VARIABLE}"
-        raise StudyError(str(path), [Problem("file", None, error.strerror or str(error), remedy)]) from error
-    data, lines = _parse(str(path), text)
+    data, lines = _parse(str(path), _text(path))
     if not isinstance(data, dict):
         problem = Problem("file", data, "a study is a mapping of fields", "begin with `name:`, `title:`, `models:`")
         raise StudyError(str(path), [problem])
@@ -63,7 +61,7 @@ def load_study(path: str | Path) -> Study:
         study = study.model_copy(update={"annotations": _anchor(study.annotations, "file", path)})
     checks = (
         *(_answer_problems, _prompt_problems, _rollout_problems, _annotation_problems, _external_problems),
-        _coding_problems,
+        *(_coding_problems, _context_problems),
     )
     problems = [problem for check in checks for problem in check(study, lines)]
     if problems:
@@ -71,16 +69,100 @@ def load_study(path: str | Path) -> Study:
     return study
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        remedy = f"name an existing study file, or set {STUDY_VARIABLE}"
+        raise StudyError(str(path), [Problem("file", None, error.strerror or str(error), remedy)]) from error
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise StudyError(str(path), [Problem("file", None, "it is not UTF-8", "save it as UTF-8", line)]) from None
+
+
 def _answer_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
     problems = []
     for rows, read in (("tasks", answers_of), ("collapse", collapse_answers)):
         for index, row in enumerate(getattr(study, rows)):
             try:
+                _check_encoding(getattr(row, "answers_file", None))
                 read(row)
             except AnswerProblem as error:
                 field, line = f"{rows}[{index}] ({row.name}).{error.field}", _line(lines, (rows, index, error.field))
                 problems.append(Problem(field, error.value, error.message, error.remedy, line))
     return problems
+
+
+def _check_encoding(file: str | None) -> None:
+    """Refuse a list of answers that is not UTF-8, or whose mark of byte order would be part of its first answer."""
+    try:
+        data = Path(file).read_bytes() if file is not None else b""
+        data.decode("utf-8")
+    except OSError:
+        return  # its reader says what is wrong
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        message = f"line {line} of the file is not UTF-8"
+        raise AnswerProblem("answers_file", Path(file).name, message, "save it as UTF-8") from None
+    text = data.decode("utf-8")
+    for line, content in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+        if len(content.splitlines()) > 1:
+            message = f"line {line} of the file holds a separator of lines that is no line break"
+            raise AnswerProblem("answers_file", content[:80], message, "write one answer a line")
+    if data.startswith(codecs.BOM_UTF8):
+        message = "the file begins with a byte order mark, which would be part of its first answer"
+        raise AnswerProblem("answers_file", Path(file).name, message, "save it as UTF-8 without BOM")
+
+
+def _context_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
+    """Tasks that need more contexts than the budget has, whatever the tokenizer; the rest is found before scoring."""
+    problems, limit = [], study.budgets.trie_nodes
+    for index, row in enumerate(study.tasks):
+        try:
+            needed = fewest_contexts(row)
+        except AnswerProblem:
+            continue  # said of the answers themselves
+        if needed > limit:
+            field, remedy = ("answers" if row.kind == "list" else "length"), "raise the budget, or shorten the task"
+            message = f"it needs logits at {needed:,} contexts or more, and budgets.trie_nodes is {limit:,}"
+            if row.tokenizations == "all":
+                field, remedy = "max_nodes", "raise the budget, or lower max_nodes"
+                message = f"it may need logits at so many contexts, and budgets.trie_nodes is {limit:,}"
+            value, line = None if field == "answers" else getattr(row, field), _line(lines, ("tasks", index, field))
+            problems.append(Problem(f"tasks[{index}] ({row.name}).{field}", value, message, remedy, line))
+    return problems
+
+
+def fewest_contexts(task: DigitsTask | DigitSumTask | ListTask) -> int:
+    """Contexts that a task needs with any tokenizer, at the least; with all tokenizations, what is asked for.
+
+    Digits that a separator keeps apart are tokens of their own, so each beginning of an answer before a digit is a
+    context. An answer that must also end is a context itself. Of other answers nothing is known: each may be one token.
+
+    Raises:
+        AnswerProblem: As :func:`~calib_assets.study.answers.answers_of`.
+
+    Examples:
+        >>> fewest_contexts(DigitsTask(name="d", kind="digits", prompt="p", completion="c", length=3))
+        111
+    """
+    if task.tokenizations == "all":
+        return task.max_nodes
+    if isinstance(task, ListTask):
+        return 1 + (len(answers_of(task)) if task.terminated else 0)
+    if all(c.isdigit() for c in task.separator):
+        sizes = [0]
+    else:
+        sizes = list(range(task.length))
+    return sum(_begun(task, size) for size in [*sizes, *([task.length] if task.terminated else [])])
+
+
+def _begun(task: DigitsTask | DigitSumTask, size: int) -> int:
+    """How many beginnings of so many digits valid answers have."""
+    if not isinstance(task, DigitSumTask):
+        return 10**size
+    rest = 9 * (task.length - size)
+    return sum(0 <= task.total - sum(digits) <= rest for digits in product(range(10), repeat=size))
 
 
 def _coding_problems(study: Study, lines: dict[tuple, int]) -> list[Problem]:
@@ -182,7 +264,7 @@ def _anchor_model(row, path: Path):
     for field in ("path", "markov"):
         value = getattr(row.source, field, None)
         if value is not None:
-            anchored = str((path.parent / value).resolve())
+            anchored = _placed(value, path)
             row = row.model_copy(update={"source": row.source.model_copy(update={field: anchored})})
     return row
 
@@ -194,14 +276,23 @@ def _anchor_task(row, path: Path):
 def _anchor_coding(row, path: Path):
     bench = row.livecodebench
     if bench is not None and bench.files is not None:
-        files = tuple(str((path.parent / file).resolve()) for file in bench.files)
+        files = tuple(_placed(file, path) for file in bench.files)
         row = row.model_copy(update={"livecodebench": bench.model_copy(update={"files": files})})
     return _anchor(row, "problems", path)
 
 
 def _anchor(row, field: str, path: Path):
     value = getattr(row, field, None)
-    return row if value is None else row.model_copy(update={field: str((path.parent / value).resolve())})
+    return row if value is None else row.model_copy(update={field: _placed(value, path)})
+
+
+def _placed(value: str, path: Path) -> str:
+    """A path of the study file from the root on; ``~`` is the home.
+
+    A link keeps its own name: in the hub's cache a ``model.gguf`` is a link to a file whose name says nothing.
+    """
+    place = path.parent / Path(value).expanduser()
+    return str(place.resolve() if place.name in ("", "..") else place.parent.resolve() / place.name)
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -210,7 +301,10 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node, deep=False):
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no text", key_node.start_mark)
+            merges = key_node.tag == "tag:yaml.org,2002:merge"  # `<<: *row`, whose keys the mapping's own go before
+            key = "<<" if merges else self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} appears twice in one mapping; remove one", key_node.start_mark
@@ -220,17 +314,23 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _parse(file: str, text: str):
+    lines: dict[tuple, int] = {}
     try:
-        root = yaml.compose(text, Loader=_UniqueKeys)
-        data = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 (a SafeLoader)
+        loader = _UniqueKeys(text)
+        root = loader.get_single_node()
+        if root is not None:
+            _index(root, (), lines, {})
+        data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        message = getattr(error, "problem", None) or str(error)
+        message = getattr(error, "problem", None) or str(error).splitlines()[0]
         problem = Problem("file", None, message, _yaml_remedy(message), mark.line + 1 if mark else None)
         raise StudyError(file, [problem]) from None
-    lines: dict[tuple, int] = {}
-    if root is not None:
-        _index(root, (), lines)
+    except RecursionError:
+        problem = Problem("file", None, "lists or mappings lie too deep in each other", "correct the YAML")
+        raise StudyError(file, [problem]) from None
+    except ValueError as error:  # a number that Python refuses to read
+        raise StudyError(file, [Problem("file", None, str(error), "write a shorter number")]) from None
     return data, lines
 
 
@@ -241,6 +341,12 @@ def _yaml_remedy(message: str) -> str:
         ("mapping values are not allowed", "put a text that holds `: ` in quotes; begin each field on its own line"),
         ("expected <block end>", "begin the fields of one row in the same column"),
         ("but got", "close the bracket, brace or quote that was opened on this line or before"),
+        ("a key is no text", "write `field: value`; a text that holds brackets or braces needs quotes"),
+        ("special characters are not allowed", "remove the control characters, or write them as escapes in quotes"),
+        ("expected a single document", "keep one study in one file"),
+        ("but found another document", "keep one study in one file"),
+        ("found undefined alias", "define it before with `&name`; a text that begins with `*` needs quotes"),
+        ("could not determine a constructor", "remove the tag; a text that begins with `!` needs quotes"),
         ("unexpected end of stream", "close the bracket, brace or quote that was opened on this line or before"),
     ):
         if words in message:
@@ -248,15 +354,34 @@ def _yaml_remedy(message: str) -> str:
     return "correct the YAML"
 
 
-def _index(node, place: tuple, lines: dict[tuple, int]) -> None:
+def _index(node, place: tuple, lines: dict[tuple, int], open_nodes: dict[int, bool]) -> None:
+    """Line of every place. What an alias repeats is not entered again: aliases of aliases grow without bound.
+
+    Args:
+        open_nodes: Nodes that were entered, by id -> whether one is inside of it now.
+
+    Raises:
+        yaml.composer.ComposerError: If an alias stands inside of what it repeats.
+    """
     lines[place] = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        if any("\ud800" <= c <= "\udfff" for c in node.value):
+            raise yaml.composer.ComposerError(None, None, "half a surrogate pair is no character", node.start_mark)
+        return
+    if id(node) in open_nodes:
+        if open_nodes[id(node)]:
+            raise yaml.composer.ComposerError(None, None, "an alias stands inside of what it repeats", node.start_mark)
+        return
+    open_nodes[id(node)] = True
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            _index(value, (*place, key.value), lines)
-            lines[(*place, key.value)] = key.start_mark.line + 1
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            _index(value, (*place, name), lines, open_nodes)
+            lines[(*place, name)] = key.start_mark.line + 1
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _index(value, (*place, index), lines)
+            _index(value, (*place, index), lines, open_nodes)
+    open_nodes[id(node)] = False
 
 
 def line_of(path: str | Path, *place: str | int) -> int | None:
@@ -281,7 +406,10 @@ def _problem(item: dict, data: dict, lines: dict[tuple, int]) -> Problem:
             field += f" ({node['name']})"
     message, remedy = item["msg"].removeprefix("Value error, "), "correct the value"
     kind = item["type"]
-    if kind == "extra_forbidden":
+    if kind == "invalid_key":
+        field, value = field.rpartition("[" if field.endswith("]") else ".")[0], place[-1] if place else None
+        message, remedy = "a key is no text", "write the name of a field"
+    elif kind == "extra_forbidden":
         message, value = "unknown field", None
         allowed = _siblings(item["loc"])
         near = difflib.get_close_matches(str(place[-1]), allowed, n=1)

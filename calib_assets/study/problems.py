@@ -106,7 +106,7 @@ def check_problems(problems: list[Problem], file: str) -> None:
 def json_lines(path: Path) -> Iterator[tuple[int, dict]]:
     """(line, object) of a JSONL file, a line at a time."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for line, text in enumerate(file, start=1):
                 if text.strip():
                     yield line, _object(text, f"{path.name}:{line}")

@@ -83,7 +83,7 @@ def read_prompts(
         if path.suffix == ".parquet":
             lines = enumerate(pl.scan_parquet(path).head(first or 2**31).collect().to_dicts(), start=1)
         else:
-            lines = islice(_json_lines(path, path.read_text(encoding="utf-8")), first)
+            lines = islice(_json_lines(path, path.read_text(encoding="utf-8-sig")), first)
         renamed = ((line, _renamed(record, prompt_field)) for line, record in lines)
         prompts = [_prompt(record, f"{path.name}:{line}", line) for line, record in renamed]
         if strip_code_fence:
@@ -168,7 +168,8 @@ def prompt_count(row: PromptSet, most: int | None = None) -> int:
 
 
 def _json_lines(path: Path, text: str) -> Iterable[tuple[int, dict]]:
-    for line, content in enumerate(text.splitlines(), start=1):
+    # Not `splitlines`: a text in JSON may hold separators of lines that end none here, such as U+2028.
+    for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
         try:
@@ -177,9 +178,20 @@ def _json_lines(path: Path, text: str) -> Iterable[tuple[int, dict]]:
             raise PromptProblem(
                 f"{path.name}:{line}", content[:80], f"not JSON ({error})", "write one JSON object a line"
             ) from None
+        if "\\ud" in content.lower() and not _is_text(record):
+            message, remedy = "half a surrogate pair is no character", "remove the escape, or write the whole pair"
+            raise PromptProblem(f"{path.name}:{line}", content[:80], message, remedy)
         if not isinstance(record, dict):
             raise PromptProblem(f"{path.name}:{line}", record, "not a JSON object", 'write {"prompt": "…"}')
         yield line, record
+
+
+def _is_text(record: object) -> bool:
+    """Whether everything in it can be written as UTF-8."""
+    try:
+        return bool(json.dumps(record, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _renamed(record: dict, prompt_field: str) -> dict:

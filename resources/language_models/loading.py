@@ -102,6 +102,24 @@ def require_full_float32() -> None:
         torch.backends.cudnn.conv.fp32_precision = "ieee"
 
 
+def hide_conversion_bars() -> None:
+    """No bars of transformers for reading a GGUF and writing safetensors: in a log each bar is a hundred lines.
+
+    Downloads of the hub, which can take long, keep theirs. Imports torch.
+    """
+    from functools import partial
+
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from transformers import modeling_gguf_pytorch_utils as reading
+    from transformers.utils import logging as transformers_logging
+
+    wanted = not are_progress_bars_disabled()
+    transformers_logging.disable_progress_bar()  # for the hub as well
+    if wanted:
+        enable_progress_bars()
+    reading.tqdm = partial(reading.tqdm, disable=True)  # it has no switch
+
+
 #: The one pool of this process.
 MODELS = LoadedModels()
 

@@ -1,9 +1,12 @@
 """Language models by their row in the study."""
 
+import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from calib_assets.study.models import HubSource, LocalSource, MarkovSource, ModelRow, PackageSource, Source
 from resources.language_models import (
@@ -13,10 +16,17 @@ from resources.language_models import (
     ModelSource,
     VllmModel,
 )
+from resources.language_models.conversion import is_prepared
+from resources.language_models.errors import ModelError
 from resources.language_models.fitting_model import FittingModel
+from resources.language_models.loading import hide_conversion_bars
 from resources.language_models.vllm_options import why_no_vllm
+from resources.services.environment import positive
 
 CACHE_FOLDER = ".cache"
+ROWS_VARIABLE, ROWS = "CALIB_BATCH_ROWS", 64
+PROGRESS = logging.getLogger("calib_assets.progress")
+_LOOKED_AT: set[tuple[ModelSource, Path]] = set()  # in this process
 
 
 class LanguageModels(dg.ConfigurableResource):
@@ -26,14 +36,14 @@ class LanguageModels(dg.ConfigurableResource):
         device: Circumstance: "cuda", "cpu", …; empty means the GPU if there is one.
         pack_nodes: Circumstance: contexts of one forward pass.
         batch_rows: Circumstance: rollouts that are decoded together; bounds the memory; fewer
-            where a GPU's memory ends.
+            where a GPU's memory ends. By default what ``CALIB_BATCH_ROWS`` says, else 64.
         vllm: Circumstance: options of the engine of rows with ``backend: vllm``
             (:class:`~resources.language_models.vllm_options.EngineOptions`); empty means those of ``CALIB_VLLM``.
     """
 
     device: str = ""
     pack_nodes: int = 256
-    batch_rows: int = 64
+    batch_rows: int = Field(default_factory=lambda: positive(ROWS_VARIABLE, ROWS))
     vllm: dict[str, Any] = {}
 
     def open(self, row: ModelRow, root: Path, answer_prefix: str = "") -> LanguageModel:
@@ -46,6 +56,7 @@ class LanguageModels(dg.ConfigurableResource):
         """
         if isinstance(row.source, MarkovSource):
             return MarkovModel(row.source.markov)
+        _announce_conversion(row, root / CACHE_FOLDER)
         if row.backend == "vllm":
             settings = settings_of(row, answer_prefix)
             return VllmModel(source_of(row), settings, cache_dir=root / CACHE_FOLDER, options=self.vllm)
@@ -61,6 +72,18 @@ class LanguageModels(dg.ConfigurableResource):
         """Why a model could not run here now (its engine is missing), or None; results that are known need none."""
         missing = why_no_vllm(row.name) if row.backend == "vllm" else None
         return None if missing is None else str(missing)
+
+
+def _announce_conversion(row: ModelRow, cache: Path) -> None:
+    """Say that a GGUF will be converted, which takes a while once for each store; what is wrong with it comes later."""
+    source = source_of(row)
+    if source.kind == "hub" or (source, cache) in _LOOKED_AT:
+        return
+    _LOOKED_AT.add((source, cache))
+    with suppress(ModelError):
+        if not is_prepared(source, cache):
+            PROGRESS.info("%s: its weights are converted to files that load fast, once for this store", row.name)
+            hide_conversion_bars()
 
 
 def source_of(row: ModelRow) -> ModelSource:

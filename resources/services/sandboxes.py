@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from resources.sandbox.limits import Limits
 from resources.sandbox.sandbox import Sandbox
+from resources.services.environment import positive
 
 WORKERS_VARIABLE = "CALIB_SANDBOXES"
 PROGRAMS_EACH = 8
@@ -15,8 +16,12 @@ class Sandboxes:
 
     @property
     def workers(self) -> int:
-        """Sandboxes at a time (circumstance): the machine's processors, or what ``CALIB_SANDBOXES`` says."""
-        return int(os.environ.get(WORKERS_VARIABLE) or os.cpu_count() or 1)
+        """Sandboxes at a time (circumstance): the machine's processors, or what ``CALIB_SANDBOXES`` says.
+
+        Raises:
+            SettingsError: If that is no number above 0.
+        """
+        return positive(WORKERS_VARIABLE, os.cpu_count() or 1)
 
     @property
     def batch(self) -> int:

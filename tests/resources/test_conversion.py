@@ -9,9 +9,11 @@ import time
 import numpy as np
 import pytest
 
-from resources.language_models import CorruptFileError, ModelSource, TransformersModel, conversion
+from calib_assets.study.models import LocalSource, ModelRow
+from resources.language_models import CorruptFileError, ModelSource, SourceError, TransformersModel, conversion
 from resources.language_models.conversion import prepare_model
 from resources.language_models.sources import resolve
+from resources.services import LanguageModels
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,22 @@ def test_conversion_happens_once_and_then_costs_nothing(tiny_gguf, tmp_path, mon
     assert prepare_model(ModelSource(path=tiny_gguf), tmp_path) == directory
     model = TransformersModel(ModelSource(path=tiny_gguf), cache_dir=tmp_path, device="cpu")
     assert np.isfinite(model.next_logits([0, 5, 6])).all() and model.vocab_size == 260
+
+
+def test_a_study_says_once_that_it_converts_and_draws_no_bars(tiny_gguf, tmp_path, caplog, capfd):
+    """In a log the bars of one model are hundreds of lines."""
+    row = ModelRow(name="tiny", source=LocalSource(path=str(tiny_gguf)), variant="base")
+    caplog.set_level("INFO", "calib_assets.progress")
+    for _ in range(2):
+        with LanguageModels(device="cpu").open(row, tmp_path) as model:
+            assert model.tokenization.vocab_size > 0
+    said = [record.getMessage() for record in caplog.records if record.name == "calib_assets.progress"]
+    assert said == ["tiny: its weights are converted to files that load fast, once for this store"]
+    assert "%|" not in capfd.readouterr().err
+    absent = ModelRow(name="absent", source=LocalSource(path=str(tmp_path / "no.gguf")), variant="base")
+    model = LanguageModels(device="cpu").open(absent, tmp_path)  # says nothing yet: its first use does
+    with pytest.raises(SourceError, match="neither a file nor a directory"):
+        _ = model.tokenization
 
 
 def test_the_pre_tokenizer_that_the_gguf_names_is_used(tiny_gguf, tmp_path):
