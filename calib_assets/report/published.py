@@ -17,6 +17,9 @@ SAME_MODEL = (
     "is not yet a contradiction. The last column is the difference over the root of the sum of both squared standard "
     "errors."
 )
+REFERENCE = "google/gemma-3-12b-pt"
+FAMILIES = {"LLaMA-3.1-8B": "meta-llama/Llama-3.1-8B", "Qwen3-8B": "Qwen/Qwen3-8B-Base"}
+"""The paper's name of a family -> hub id of the base model, after which a pair is called here (``model_name``)."""
 NOT_HERE = "not in this study: its task, or the pair of models, is missing"
 
 
@@ -47,7 +50,7 @@ def published_section(
         ):
             items.append(_table(rows.filter(pl.col("table").is_in(numbers)), numbers, title, used))
     if known <= set(here.values()) and has_rows(overall.get("coefficients")):
-        items += _regression(overall, provenance)
+        items += _regression(overall, here, provenance)
     title = "Published values beside the study's own"
     return ReportSection("published", title, tuple(items), intro=_intro(here, known))
 
@@ -107,9 +110,10 @@ def _table(rows: pl.DataFrame, numbers: tuple[int, ...], title: str, used: tuple
                                   caption=SAME_MODEL, paper=_paper(numbers), provenance=used)  # fmt: skip
 
 
-def _regression(overall: Tables, provenance: Sources) -> list[ReportTable]:
+def _regression(overall: Tables, here: Mapping[str, str], provenance: Sources) -> list[ReportTable]:
     own = overall["coefficients"].select("part", _term("term").alias("key"), own="estimate", own_se="se")
-    rows = published_regression().with_columns(_term("term").alias("key")).join(own, on=["part", "key"], how="left")
+    printed = published_regression().with_columns(_term("term").replace(_families(own["key"], here)).alias("key"))
+    rows = printed.join(own, on=["part", "key"], how="left", maintain_order="left")
     difference = pl.col("own") - pl.col("estimate")
     rows = rows.with_columns(
         words=pl.col("term").map_elements(term_words, pl.String), difference=difference,
@@ -145,6 +149,17 @@ def _regression(overall: Tables, provenance: Sources) -> list[ReportTable]:
             )
         )  # fmt: skip
     return made
+
+
+def _families(terms: pl.Series, here: Mapping[str, str]) -> dict[str, str]:
+    """The printed terms of model families as this study's fit has them, called by base models.
+
+    None where the fit compares with another family than the paper, Gemma: its terms are then other contrasts.
+    """
+    names = {hub: f"model_name{name}" for name, hub in here.items()}
+    if names[REFERENCE] in terms:
+        return {}
+    return {f"model_name{family}": names[hub] for family, hub in FAMILIES.items()}
 
 
 def _term(column: str) -> pl.Expr:

@@ -70,6 +70,21 @@ def test_the_regression_where_all_models_are_there():
     assert any(item.id == "published-random" for item in section.items)
 
 
+@pytest.mark.parametrize(("reference", "found"), [("google/gemma-3-12b-pt", 0.25), ("Qwen/Qwen3-8B-Base", None)])
+def test_families_are_called_by_their_base_models_here(reference, found):
+    """The paper's contrasts are with Gemma: those with another family are other numbers."""
+    tables = overall() | canopy_tables.regression(canopy_tables.beta_panel())
+    names = {hub: name for name, hub in ALL.items()}
+    bases = ("meta-llama/Llama-3.1-8B", "Qwen/Qwen3-8B-Base", "google/gemma-3-12b-pt")
+    own = [("precision", f"model_name{names[hub]}", 0.25, 0.1, 2.5, 0.01, None) for hub in bases if hub != reference]
+    schema = tables["coefficients"].schema
+    tables["coefficients"] = pl.concat([tables["coefficients"], pl.DataFrame(own, schema=schema, orient="row")])
+    fit = next(item for item in published_section(tables, ALL, {}).items if item.id == "published-regression")
+    rows = {row[:2]: row[2:] for row in fit.rows}
+    assert rows["precision", "LLaMA-3.1-8B"][:3] == (1.0091, 0.1162, found)
+    assert rows["precision", "Qwen3-8B"][:3] == (0.7270, 0.1151, found)
+
+
 def test_a_study_without_these_models_says_so():
     section = published_section({}, {"smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}, {})
     assert section.items == () and "This study has none of these models" in section.intro
