@@ -8,6 +8,7 @@ from calib_assets import figures
 from calib_assets.figures.answer_collapse import SETTING_LABELS
 from calib_assets.figures.text import share
 from calib_assets.report.canopy_numbers import value
+from calib_assets.report.canopy_tables import between
 from calib_assets.report.cases_study import CaseStudy
 from calib_assets.report.contract import (
     Check,
@@ -120,8 +121,9 @@ def _measures(comparison: pl.DataFrame, matching: str) -> tuple[pl.DataFrame, di
     index = ["speaker", "setting"]
     wide = rows.pivot("measure", index=index, values="est", maintain_order=True)
     for name in INTERVALS:
-        ends = rows.filter(pl.col("measure") == name).select(*index, low="ci_low", high="ci_high")
-        ends = ends.rename({"low": f"{name}_low", "high": f"{name}_high"})
+        ends = rows.filter(pl.col("measure") == name).select(
+            *index, between("ci_low", "ci_high").alias(f"{name}_interval")
+        )
         wide = wide.join(ends, on=index, how="left", maintain_order="left")
     columns: dict[str, Column] = {"speaker": Column("speaker"), "setting": Column("setting")}
     none = "one conversation, or one answer only: nothing to resample"
@@ -130,7 +132,7 @@ def _measures(comparison: pl.DataFrame, matching: str) -> tuple[pl.DataFrame, di
             continue
         columns[name] = column
         if name in INTERVALS:
-            columns |= {f"{name}_{end}": Column(end, column.kind, none) for end in ("low", "high")}
+            columns[f"{name}_interval"] = Column("95 % interval", null_means=none)
     counted = [pl.col(name).cast(pl.Int64) for name in ("n_answers", "n_distinct")]
     return wide.with_columns(pl.col("setting").replace(SETTING_LABELS), *counted), columns
 
@@ -179,7 +181,9 @@ def collapse_case(
 
 
 def findings_of(name: str, table: pl.DataFrame) -> list[str]:
-    """Who repeats itself most when asked anew each time, in numbers; nothing where nobody answered.
+    """The smallest effective number of answers when asked anew each time, and the largest; nothing without answers.
+
+    No speaker is called more varied than another: whether the intervals of the two overlap is said as it is.
 
     Args:
         name: The row's name.
@@ -191,20 +195,35 @@ def findings_of(name: str, table: pl.DataFrame) -> list[str]:
     if not alone:
         return []
     least = alone[0]["speaker"]
-    n = int(known[least, "independent", "n_answers"]["est"])
-    top = known[least, "independent", "top_share"]
+    own = {measure: row for (who, setting, measure), row in known.items() if (who, setting) == (least, "independent")}
+    n, distinct = (int(own[measure]["est"]) for measure in ("n_answers", "n_distinct"))
+    rough = "; most answers came once, so it is rough" if 2 * distinct > n else ""
     text = (
-        f"Answer collapse, {plain(name, 60)}: the {n:,} independent answers of {plain(least, 60)} are drawn in "
-        f"effect from {_interval(alone[0])} different ones (Chao–Shen), and a share of "
-        f"{_share(top)} is its most frequent answer"
+        f"Answer collapse, {plain(name, 60)}: the {count(n, 'independent answer')} of {plain(least, 60)} are drawn in "
+        f"effect from {_interval(alone[0])} different ones (Chao–Shen{rough})"
     )
+    text += ", and no two are alike" if distinct == n > 1 else (
+        f", and a share of {_share(own['top_share'])} is its most frequent answer"
+    )  # fmt: skip
+    listed = own.get("valid_share")
+    text += f"; a share of {_share(listed)} is on its list" if listed and listed["est"] is not None else ""
     later = known.get((least, "history", EFFECTIVE))
     if later is not None and later["est"] is not None:
         text += f"; asked again in a conversation, {_interval(later)}"
     if len(alone) > 1:
         most = alone[-1]
-        text += f". The most varied speaker is {plain(most['speaker'], 60)} with {_interval(most)}"
+        text += (
+            f". Of {len(alone)} speakers this is the smallest estimate; the largest is {_interval(most)}, of "
+            f"{plain(most['speaker'], 60)}{_overlap(alone[0], most)}"
+        )
     return [text + "."]
+
+
+def _overlap(one: Mapping, other: Mapping) -> str:
+    """Whether the intervals of a smaller and a larger estimate overlap; nothing where one has none."""
+    if None in (one["ci_high"], other["ci_low"]):
+        return ""
+    return "; the 95 % intervals do not overlap" if one["ci_high"] < other["ci_low"] else "; the 95 % intervals overlap"
 
 
 def _interval(row: Mapping) -> str:

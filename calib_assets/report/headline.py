@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from calib_assets.figures.style import rule_label
+from calib_assets.figures.style import is_oracle, order_rules, rule_label
 from calib_assets.report.cells import DASH
 from calib_assets.report.contract import Absent, Column, Provenance, ReportTable, sources
 
 Partition = tuple[str, str]
+TIE = 1e-9
+"""Diversities that differ by no more are alike: sums of the same probabilities in another order."""
 _UNDEFINED = "diversity is undefined where validity is 0"
 
 
@@ -36,7 +38,7 @@ def headline_table(
         Column("Validity at T = 1", "share", help="Sampling from the model as it is"),
         Column("Diversity at T = 1", "share", null_means=_UNDEFINED),
         Column(f"Best diversity at validity ≥ {floor:g}", "share", null_means=never),
-        Column("by rule", null_means=never),
+        Column("by rule", null_means=never, help="all that reach it, to nine decimals"),
         Column("Cutoff oracle", "share", null_means=f"the cutoff oracle never has validity ≥ {floor:g}"),
         Column(
             "Order gap",
@@ -57,7 +59,13 @@ def headline_table(
         key = (model, task)
         records = (provenance or {}).get(key, ())
         rows.append(
-            (model, task, *_at_one(sweeps.get(key)), *_at_floor(gaps.get(key), floor), sources(*records))
+            (
+                model,
+                task,
+                *_at_one(sweeps.get(key)),
+                *_at_floor(gaps.get(key), floor, sweeps.get(key)),
+                sources(*records),
+            )
         )
     return ReportTable(
         id="headline-table",
@@ -66,7 +74,8 @@ def headline_table(
         rows=tuple(rows),
         caption=(
             "Practical rules are swept over temperature and their own parameter. The cutoff oracle keeps the "
-            "top |G| tokens: what it loses is lost to order, what practical rules lose beyond it to shape."
+            "top |G| tokens, |G| being how many are valid: what it loses is lost to order, what practical rules lose "
+            "beyond it to shape. A shape gap below 0 means that a practical rule beats the oracle."
         ),
         paper="Paper A, §5.3",
     )
@@ -81,7 +90,7 @@ def _at_one(sweep: pl.DataFrame | None) -> tuple:
     return row.select("validity", "diversity").row(0)
 
 
-def _at_floor(gaps: pl.DataFrame | None, floor: float) -> tuple:
+def _at_floor(gaps: pl.DataFrame | None, floor: float, sweep: pl.DataFrame | None) -> tuple:
     if gaps is None:
         return (Absent("calibration_gap is not materialised for this model and task"),) * 5
     row = gaps.filter((pl.col("floor") - floor).abs() < 1e-9)
@@ -90,4 +99,13 @@ def _at_floor(gaps: pl.DataFrame | None, floor: float) -> tuple:
     best, rule, oracle, order, shape = row.select(
         "best_rule_diversity", "best_rule", "oracle_diversity", "order_gap", "shape_gap"
     ).row(0)
-    return best, None if rule is None else rule_label(rule), oracle, order, shape
+    return best, None if rule is None else _alike(sweep, floor, best, rule), oracle, order, shape
+
+
+def _alike(sweep: pl.DataFrame | None, floor: float, best: float, rule: str) -> str:
+    """The rule that is named best, and every other practical one that keeps as much."""
+    names = {rule}
+    if sweep is not None:
+        level = (pl.col("validity") >= floor) & (pl.col("diversity") > best - TIE)
+        names |= {name for name in sweep.filter(level)["rule"].unique() if not is_oracle(name)}
+    return ", ".join(rule_label(name) for name in order_rules(names))

@@ -11,7 +11,9 @@ import polars as pl
 from calib_assets.figures.style import is_oracle, rule_label
 from calib_assets.figures.text import share as share_text
 from calib_assets.report.contract import Finding, Provenance, sources
+from calib_assets.report.headline import TIE
 from calib_assets.report.order_examples import plain
+from calib_assets.report.study import count
 
 Tables = Mapping[str, pl.DataFrame | None]
 NARROW = "\u202f"
@@ -89,29 +91,47 @@ def _rules(best: Mapping[str, pl.DataFrame], floor: float) -> str:
     n = rows["task"].n_unique()
     kept = (
         rows.with_columns(share=pl.col("diversity") / pl.col("diversity").max().over("task"))
-        .group_by("rule").agg(pl.col("share").sum() / n, wins=(pl.col("share") == 1).sum(), least=pl.col("share").min())
+        .group_by("rule").agg(pl.col("share").sum() / n, least=pl.col("share").min())
         .sort("share", "rule", descending=[True, False])
     )  # fmt: skip
-    first = kept.row(0, named=True)
-    say = (
-        f": the decoding rule that costs least at validity ≥ {floor:g} is {rule_label(first['rule'])}: it keeps on "
-        f"average {_percent(first['share'])} of the diversity that the best rule of each task reaches (at worst "
-        f"{_percent(first['least'])}; {_tasks(n)}, exact)"
-    )
-    others = [f"{rule_label(row['rule'])} {_percent(row['share'])}" for row in kept.iter_rows(named=True)][1:4]
-    return say + (f"; next {', '.join(others)}" if others else "") + "."
+    alike = pl.col("share") > kept["share"][0] - TIE
+    first, others = kept.filter(alike), kept.filter(~alike).head(3)
+    names = _listed(sorted(rule_label(name) for name in first["rule"]))
+    what, be, keep = ("rule that costs", "is", ": it keeps ")
+    if first.height > 1:
+        what, be, keep = ("rules that cost", "are", ", which tie: they keep ")
+    say = f": the decoding {what} least at validity ≥ {floor:g} {be} {names}{keep}"
+    if n == 1:  # a mean over one task, of its own best, would say nothing
+        say += f"a diversity of {share_text(rows['diversity'].max(), 3)} on {_named([rows['task'][0]])} (exact)"
+    else:
+        say += (
+            f"on average {_percent(first['share'][0])} of the diversity that the best rule of each task reaches (at "
+            f"worst {_percent(first['least'].min())}; {_tasks(n)}, exact)"
+        )
+    next_ones = [f"{rule_label(row['rule'])} {_percent(row['share'])}" for row in others.iter_rows(named=True)]
+    of_it = " of it" if n == 1 else ""
+    return say + (f"; next {', '.join(next_ones)}{of_it}" if next_ones else "") + "."
 
 
 def _order(tables: Mapping[str, pl.DataFrame], floor: float) -> str:
-    rows = pl.concat([table.select("n_valid", "order_auroc", "is_order_calibrated", "effective_support")
-                      for table in tables.values()]).filter(pl.col("n_valid") >= 2)  # fmt: skip
+    names = ("n_valid", "order_auroc", "is_order_calibrated", "effective_support", "last_valid_rank")
+    rows = pl.concat([table.select(*names, task=pl.lit(task)) for task, table in tables.items()])
+    rows = rows.filter(pl.col("n_valid") >= 2)
     if rows.is_empty():
         return ""
     ordered, auroc = int(rows["is_order_calibrated"].sum()), rows["order_auroc"].drop_nulls()
     support = rows["effective_support"].drop_nulls()
+    worst = rows.with_columns(above=pl.col("last_valid_rank") - pl.col("n_valid")).filter(pl.col("above") > 0)
+    worst = worst.sort("above", descending=True, maintain_order=True).head(1).to_dicts()
     return (
-        f": of {rows.height:,} contexts with two or more valid tokens {ordered:,} are order-calibrated"
+        f": of {count(rows.height, 'context')} with two or more valid tokens {ordered:,} "
+        f"{'is' if ordered == 1 else 'are'} order-calibrated"
         + (f" (median order AUROC {share_text(auroc.median(), 4)})" if len(auroc) else "")
+        + "".join(
+            f"; at worst, on {_named([row['task']])}, {count(row['above'], 'invalid token')} "
+            f"stand{'s' if row['above'] == 1 else ''} above the last of {row['n_valid']:,} valid ones"
+            for row in worst
+        )
         + (
             f"; the mass on valid tokens spreads over an effective {_percent(support.median())} of them at the median "
             "context (100 % would be even)"
@@ -133,12 +153,12 @@ def _both(split: Mapping[str, tuple[float, float]], tasks: Sequence[str]) -> str
 
 
 def _span(values: Sequence[float]) -> str:
-    """The range of sorted values in three decimals.
+    """The range of sorted values in three digits, as tables have them.
 
-    >>> _span([0.25, 0.5]), _span([0.25])
-    ('0.250 to 0.500', '0.250')
+    >>> _span([0.25, 0.5]), _span([0.25]), _span([-0.01342, 0.0004])
+    ('0.25 to 0.5', '0.25', '−0.0134 to 4.0×10⁻⁴')
     """
-    low, high = f"{values[0]:.3f}", f"{values[-1]:.3f}"
+    low, high = share_text(values[0], 3), share_text(values[-1], 3)
     return low if low == high else f"{low} to {high}"
 
 
@@ -154,8 +174,17 @@ def _percent(share: float) -> str:
     return f"{near}{NARROW}%"
 
 
-def _tasks(count: int) -> str:
-    return "1 task" if count == 1 else f"{count} tasks"
+def _tasks(number: int) -> str:
+    return count(number, "task")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas and an "and".
+
+    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _named(tasks: Sequence[str]) -> str:

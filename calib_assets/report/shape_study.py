@@ -113,7 +113,7 @@ def comparison_section(
                 figures.temperature_tradeoff(sweep),
                 paper="Counterpart of Figure 5, left",
                 alt=f"Validity against diversity by temperature for each task of {model}.",
-                caption="A curve a task; longer answers trade diversity for validity more steeply.",
+                caption="Sampling without truncation; a curve a task, a point a temperature.",
             )
     return ReportSection(id="across", title=title, items=tuple(items))
 

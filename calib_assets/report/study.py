@@ -106,10 +106,10 @@ def study_report(
 def count(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun.
 
-    >>> count(1, "model"), count(3, "model")
-    ('1 model', '3 models')
+    >>> count(1, "model"), count(3, "model"), count(1200, "token")
+    ('1 model', '3 models', '1,200 tokens')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def seeds_of(document: object, path: str = "") -> dict[str, int]:

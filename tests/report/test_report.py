@@ -364,6 +364,19 @@ def test_headline_tells_an_unreached_floor_from_a_missing_table(study):
     assert all(isinstance(cell, Absent) and "0.7" in cell.reason for cell in row[4:9])
 
 
+def test_the_headline_names_every_rule_that_reaches_the_best_diversity():
+    gap = {"floor": 0.8, "best_rule_diversity": 0.5, "best_rule": "top_k", "oracle_diversity": 0.7}
+    gaps = pl.DataFrame([gap | {"order_gap": 0.3, "shape_gap": 0.2}])
+    rows = [("min_p", 0.9, 0.5 - 1e-15), ("top_k", 0.8, 0.5), ("top_p", 0.79, 0.5), ("eta", 0.9, 0.4999),
+            ("oracle_cutoff", 1.0, 0.7), ("epsilon", 1.0, None)]  # fmt: skip
+    sweep = pl.DataFrame(rows, schema=["rule", "validity", "diversity"], orient="row").with_columns(temperature=2.0)
+    key = ("m", "t")
+    [row] = headline_table([key], {key: sweep}, {key: gaps}, floor=0.8).rows
+    assert row[5] == "top-k, min-p"
+    [row] = headline_table([key], {}, {key: gaps}, floor=0.8).rows
+    assert row[5] == "top-k"
+
+
 def test_seeds_and_every_version_of_a_library_are_listed_with_the_configuration(study):
     records = [
         Provenance("one", "m|t", "f", "d", "c", {"numpy": "2.4.6", "polars": "2.1.0"}),
