@@ -3,8 +3,10 @@
 import polars as pl
 
 from calib_assets.figures.order_parts import ORACLE_FILTER, strategy_label
+from calib_assets.figures.text import share
 from calib_assets.report.contract import Finding, Provenance, sources
 from calib_assets.report.order_examples import plain
+from calib_assets.report.study import count
 
 
 def order_findings(
@@ -21,7 +23,8 @@ def order_findings(
     Whether intervals overlap is said as it is; a difference is never called one on the means alone.
 
     Args:
-        depth_summaries: Columns ``judge, weighting, depth, auc, auc_ci_low, auc_ci_high``, or None.
+        depth_summaries: Columns ``judge, weighting, depth, n_nodes, n_without_valid, auc, auc_ci_low, auc_ci_high``,
+            or None.
         best_decoding: Columns ``judge, strategy, over, floor, measure, value, ci_low, ci_high``, or None.
         provenance: Manifests by table name.
         judge: Whose labels; default the first of each table.
@@ -50,12 +53,16 @@ def _by_depth(rows: pl.DataFrame) -> str:
         return ""
     first, last = rows.row(0, named=True), rows.row(-1, named=True)
     numbers = [(row["auc"], row["auc_ci_low"], row["auc_ci_high"]) for row in (first, last)]
-    start = (
-        f"the mean area under the local precision–recall frontier is {_value(*numbers[0])} at depth {first['depth']}"
-    )
+    start = f"the mean area under the local precision–recall frontier is {_value(*numbers[0])} {_at_depth(first)}"
     if rows.height == 1:
         return start
-    return f"{start} and {_value(*numbers[1])} at depth {last['depth']}{_overlap(*numbers)}"
+    return f"{start}, and {_value(*numbers[1])} {_at_depth(last)}{_overlap(*numbers)}"
+
+
+def _at_depth(row: dict) -> str:
+    """The depth, and how many of its nodes the mean is of: those where some swept token is valid."""
+    every = row["n_nodes"] + row["n_without_valid"]
+    return f"at depth {row['depth']}, over the {row['n_nodes']:,} of {count(every, 'node')} with a valid token"
 
 
 def _oracle_filter(rows: pl.DataFrame) -> str:
@@ -88,12 +95,12 @@ def _oracle_filter(rows: pl.DataFrame) -> str:
 def _value(value: float, low: float | None, high: float | None) -> str:
     """A number with its interval, or the remark that there is none.
 
-    >>> _value(0.5, 0.4, 0.61), _value(0.5, None, None)
-    ('0.500 [0.400, 0.610]', '0.500 [no interval]')
+    >>> _value(0.5, 0.4, 0.61), _value(0.9998, None, None)
+    ('0.5 [0.4, 0.61]', '1−2×10⁻⁴ [no interval]')
     """
-    return (
-        f"{value:.3f} [{low:.3f}, {high:.3f}]" if low is not None and high is not None else f"{value:.3f} [no interval]"
-    )
+    if low is None or high is None:
+        return f"{share(value, 3)} [no interval]"
+    return f"{share(value, 3)} [{share(low, 3)}, {share(high, 3)}]"
 
 
 def _overlap(one: tuple, other: tuple) -> str:

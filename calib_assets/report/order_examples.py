@@ -67,6 +67,7 @@ def examples(
         .join(prefixes.select("seed", "prefix"), on="seed", how="left", maintain_order="left")
         .join(_paths(tree, rows.select(key)), on=key, how="left", maintain_order="left")
         .with_columns(pl.col("prompt", "prefix", "completion").map_elements(plain, return_dtype=pl.String))
+        .with_columns(pl.col("prefix", "completion").replace("", "(nothing)"))
         .with_columns(
             pl.when(pl.col("is_valid").is_null())
             .then("status")

@@ -4,6 +4,7 @@ import polars as pl
 
 from calib_assets.figures.layout import require
 from calib_assets.figures.order_parts import STATUSES, order_strategies, strategy_label
+from calib_assets.figures.text import share
 from calib_assets.report.contract import Column
 from calib_assets.report.shape_tables import Shown
 
@@ -14,14 +15,14 @@ _MISSING = [name for name in STATUSES if name not in ("valid", "invalid")]
 
 
 def interval(low: str, high: str) -> pl.Expr:
-    """Both ends as text, ``0.612 to 0.745``; null where either is null.
+    """Both ends as text in three digits, ``0.612 to 0.745``; null where either is null.
 
     >>> pl.DataFrame({"a": [0.5, None], "b": [1.0, 1.0]}).select(interval("a", "b").alias("i"))["i"].to_list()
-    ['0.500 to 1.000', None]
+    ['0.5 to 1', None]
     """
     ends = pl.struct(pl.col(low).alias("low"), pl.col(high).alias("high"))
     return ends.map_elements(
-        lambda row: None if None in row.values() else f"{row['low']:.3f} to {row['high']:.3f}".replace("-", "−"),
+        lambda row: None if None in row.values() else f"{share(row['low'], 3)} to {share(row['high'], 3)}",
         return_dtype=pl.String,
     )
 

@@ -163,11 +163,19 @@ def shape_items(floors: tuple[float, ...]) -> list[Item]:
             "Logit fits",
             ("logit_fit_curves", "logit_fits"),
             figures.logit_fit,
-            "Sorted logits with a linear head and a logarithmic tail.",
+            "Sorted logits with a linear head and a logarithmic tail, by least squares. All ranks weigh the same, so "
+            "the thousands of the tail decide: the first ranks may lie far off the curve.",
             "Counterpart of Figures 13 to 15",
             "Small multiples of sorted logits with their piecewise fit.",
         ),
-        Item("logit-table", "Logit fits", ("logit_fits",), shape_tables.fits, "", "Appendix I"),
+        Item(
+            "logit-table",
+            "Logit fits",
+            ("logit_fits", "logit_fit_curves"),
+            shape_tables.fits,
+            "Where C is as large as the search allows, the tail is a straight line, which has no exponent.",
+            "Appendix I",
+        ),
     ]
 
 

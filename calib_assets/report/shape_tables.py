@@ -9,6 +9,8 @@ from calib_assets.report.contract import Column
 Shown = tuple[pl.DataFrame, dict[str, Column]]
 _UNREACHED = "no configuration of this rule reaches the floor"
 _NO_PARAMETER = "the rule has no parameter"
+STRAIGHT = 99.0
+"""A shift C of so many times the ranks is at the end of its search (100 times, in `metrics.logit_fit`)."""
 
 
 def calibration(table: pl.DataFrame) -> Shown:
@@ -152,8 +154,8 @@ def identity(points: pl.DataFrame, steps: pl.DataFrame) -> Shown:
     }
 
 
-def fits(table: pl.DataFrame) -> Shown:
-    """Parameters of the piecewise fits, a row a conditional."""
+def fits(table: pl.DataFrame, curves: pl.DataFrame) -> Shown:
+    """Parameters of the piecewise fits, a row a conditional; no exponent of a tail that C makes a straight line."""
     names = (
         "prefix",
         "c",
@@ -170,8 +172,12 @@ def fits(table: pl.DataFrame) -> Shown:
         "zipf_exponent",
     )
     require(table, (*names, "depth"), "logit_fits")
-    frame = table.sort("node").with_columns(
-        pl.when(pl.col("prefix") == "").then(pl.lit("(start)")).otherwise(pl.col("prefix")).alias("prefix")
+    require(curves, ("node", "rank"), "logit_fit_curves")
+    last = table.join(curves.group_by("node").agg(last=pl.col("rank").max()), on="node", how="left")
+    curved = pl.col("C") < STRAIGHT * pl.col("last")
+    frame = last.sort("node").with_columns(
+        pl.when(pl.col("prefix") == "").then(pl.lit("(start)")).otherwise(pl.col("prefix")).alias("prefix"),
+        pl.when(curved).then("zipf_exponent"),
     )
     help_of = {
         "geometric_rate": "rate λ of the head",
@@ -190,7 +196,10 @@ def fits(table: pl.DataFrame) -> Shown:
     kinds = {"prefix": "text", "c": "count", "r2": "share", "head_r2": "number", "tail_r2": "number"}
     return frame, {
         name: Column(
-            labels.get(name, name), kinds.get(name, "number"), "too few ranks to tell", help_of.get(name, "")
+            labels.get(name, name),
+            kinds.get(name, "number"),
+            "the tail is a straight line" if name == "zipf_exponent" else "too few ranks to tell",
+            help_of.get(name, ""),
         )
         for name in names
     }

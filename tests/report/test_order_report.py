@@ -235,7 +235,8 @@ def test_overview_says_what_the_study_does_not_have(order_study):
 
 
 def summary(depth: int, auc: float | None, low: float | None, high: float | None) -> dict:
-    return {"judge": "j", "weighting": "token", "depth": depth, "auc": auc, "auc_ci_low": low, "auc_ci_high": high}
+    row = {"judge": "j", "weighting": "token", "depth": depth, "auc": auc, "auc_ci_low": low, "auc_ci_high": high}
+    return row | {"n_nodes": depth, "n_without_valid": 1200 * (depth - 1)}
 
 
 KINDS = dict.fromkeys(("auc", "auc_ci_low", "auc_ci_high", "value", "ci_low", "ci_high"), pl.Float64)
@@ -246,12 +247,19 @@ KINDS = dict.fromkeys(("auc", "auc_ci_low", "auc_ci_high", "value", "ci_low", "c
     [
         (
             [(1, 0.9, 0.85, 0.95), (3, 0.5, 0.4, 0.6)],
-            "0.900 [0.850, 0.950] at depth 1 and 0.500 [0.400, 0.600] at depth 3; the 95 % intervals do not overlap",
+            "0.9 [0.85, 0.95] at depth 1, over the 1 of 1 node with a valid token, and 0.5 [0.4, 0.6] at depth 3, over "
+            "the 3 of 2,403 nodes with a valid token; the 95 % intervals do not overlap",
         ),
         ([(1, 0.4, 0.3, 0.5), (2, 0.6, 0.55, 0.7)], "do not overlap"),
         ([(1, 0.9, 0.5, 0.95), (3, 0.5, 0.4, 0.5)], "the 95 % intervals overlap"),
-        ([(1, 0.9, None, None), (2, 0.5, None, None)], "0.500 [no interval] at depth 2 (judge j)."),
-        ([(1, 0.9, 0.8, 1.0), (2, None, None, None)], "0.900 [0.800, 1.000] at depth 1 (judge j)."),
+        (
+            [(1, 0.9, None, None), (2, 0.5, None, None)],
+            "0.5 [no interval] at depth 2, over the 2 of 1,202 nodes with a valid token (judge j).",
+        ),
+        (
+            [(1, 0.9, 0.8, 1.0), (2, None, None, None)],
+            "0.9 [0.8, 1] at depth 1, over the 1 of 1 node with a valid token (judge j).",
+        ),
     ],
 )  # fmt: skip
 def test_findings_on_depth_say_what_intervals_say(rows, words):
@@ -272,13 +280,13 @@ def test_findings_on_decoding_take_the_best_cutoff_strategy_and_the_oracle_filte
     table = pl.DataFrame(rows, schema_overrides=KINDS)
     [finding] = order_findings("m", "s", None, table, {}, judge="j")
     assert finding.text == (
-        "m, s: at validity ≥ 0.8 the largest embedding diversity of a cutoff strategy is 0.300 [0.250, 0.350], by "
-        "min-p; sampling under the oracle filter gives 0.400 [0.360, 0.440]; the 95 % intervals do not overlap "
+        "m, s: at validity ≥ 0.8 the largest embedding diversity of a cutoff strategy is 0.3 [0.25, 0.35], by "
+        "min-p; sampling under the oracle filter gives 0.4 [0.36, 0.44]; the 95 % intervals do not overlap "
         "(judge j)."
     )
     rows = [best("top_p", None), best("oracle_filter", 0.4)]
     [finding] = order_findings("m", "s", None, pl.DataFrame(rows, schema_overrides=KINDS), {})
-    assert "no cutoff strategy reaches validity ≥ 0.8; sampling under the oracle filter gives 0.400 [no" in finding.text
+    assert "no cutoff strategy reaches validity ≥ 0.8; sampling under the oracle filter gives 0.4 [no" in finding.text
     rows = [best("top_p", 0.1), best("oracle_filter", None)]
     [finding] = order_findings("m", "s", None, pl.DataFrame(rows, schema_overrides=KINDS), {})
     assert "the oracle filter does not reach that validity" in finding.text

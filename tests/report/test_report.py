@@ -7,12 +7,14 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
 from calib_assets import figures
 from calib_assets.decoding import RULES
+from calib_assets.metrics.logit_fit import fit_piecewise_logits
 from calib_assets.report import (
     Absent,
     Check,
@@ -27,6 +29,7 @@ from calib_assets.report import (
     headline_table,
     partition_section,
     shape_report,
+    shape_tables,
 )
 from calib_assets.report.cells import render_cell
 from calib_assets.report.contract import slug
@@ -395,3 +398,19 @@ def test_findings_stand_under_the_heading_of_their_topic():
     many = tuple(Provenance("asset", f"m|{n}", "f", "d", "c") for n in range(5))
     cited = build_report([], many, "name: x", "t", findings=[Finding("a", tuple(record.id for record in many))])
     assert "<summary>5 sources</summary>" in cited
+
+
+def test_a_straight_tail_has_no_exponent():
+    ranks = np.arange(1, 401)
+    tables = {"a curve": np.where(ranks <= 20, 10 - 0.3 * ranks, 6.5 - 1.1 * np.log(np.maximum(ranks, 21) - 8.0)),
+              "a line": 10 - 0.02 * ranks + 1e-6 * ranks % 3 * 1e-3}  # fmt: skip
+    rows, curves = [], []
+    for node, (prefix, logits) in enumerate(tables.items()):
+        fit = fit_piecewise_logits(np.sort(logits)[::-1])
+        row = {name: getattr(fit, name) for name in ("m", "b", "c", "A", "B", "C", "mse", "r2", "head_r2", "tail_r2")}
+        row |= {"geometric_rate": fit.geometric_rate, "zipf_exponent": fit.zipf_exponent}
+        rows.append({"node": node, "depth": 0, "prefix": prefix, **row})
+        curves.append({"node": node, "rank": fit.n})
+    frame, columns = shape_tables.fits(pl.DataFrame(rows), pl.DataFrame(curves))
+    assert frame["zipf_exponent"].to_list() == [pytest.approx(1.1), None]
+    assert columns["zipf_exponent"].null_means == "the tail is a straight line"
