@@ -114,6 +114,7 @@ def _canopy(run: Run, cells: list[Cell], drawn: dict[Cell, dict]) -> StudyPart:
         {name: run.table(asset, name) for name, asset in CANOPY_OVERALL.items()},
         {name: provenance(run, asset) for name, asset in CANOPY_OVERALL.items()},
         hub_ids=_hub_ids(run.slice("report_spec")["models"]),
+        families={row["name"]: row["family"] for row in run.slice("report_spec")["models"]},
         **_drawn(drawn),
     )
 

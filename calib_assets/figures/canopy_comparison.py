@@ -61,7 +61,7 @@ def canopy_levels(canopy_models: pl.DataFrame, *, measures: Sequence[str] = SIZE
     variants = order_variants(table["variant"])
     if variants != [""]:
         figure.legend(handles=variant_handles(variants, markers=True), loc="outside upper left", ncols=6)
-    wrapped_footnote(figure, ["Bars: 95 % intervals over prompts.", undefined(table, "est")])
+    wrapped_footnote(figure, [_bars_are(table, "ci_low", "95 % intervals over prompts."), undefined(table, "est")])
     return figure
 
 
@@ -108,9 +108,15 @@ def canopy_change(
         ax.set_title(label.label, fontsize=10)
         ax.set_xlabel(("Change (%)" if percent else "Change") if not ratio else "Change (%), ratio scale")
     figure.legend(handles=_directions(), loc="outside upper left", ncols=3)
-    paired = "Bars: 95 % intervals, both models on the same resampled prompts."
+    paired = _bars_are(table, f"{name}_ci_low", "95 % intervals, both models on the same resampled prompts.")
     wrapped_footnote(figure, [paired, undefined(table, name)])
     return figure
+
+
+def _bars_are(table: pl.DataFrame, low: str, what: str) -> str:
+    """The footnote on bars, or that there are none."""
+    there = table[low].null_count() < table.height
+    return f"Bars: {what}" if there else "No intervals: they need two prompts with a value."
 
 
 def _level(axes: Axes, row: Row, own: pl.DataFrame, measure: str) -> None:

@@ -137,6 +137,15 @@ def lines_of(rows: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
     return sorted(((*key, part) for key, part in parts.items()), key=lambda line: line[1] != "base")
 
 
+def panel_title(panel: str) -> str:
+    """A panel's name as its title: a pair of models on two lines.
+
+    >>> panel_title("a-base → a-instruct"), panel_title("a")
+    ('a-base\\n→ a-instruct', 'a')
+    """
+    return "\n→ ".join(visible(name, 40) for name in panel.split(" → ", 1))
+
+
 def key_of(panel: str, model: str) -> str:
     """Last part of an artist's id: the panel and the model whose rows it draws."""
     return "-".join(part for part in (panel, model) if part) or "all"

@@ -69,7 +69,8 @@ def diversity_regression(beta_panel: pl.DataFrame, predictions: pl.DataFrame) ->
     wrapped_footnote(
         figure,
         [
-            "Lines: fitted means of up to 12 groups of neighbouring rows, without random effects." if some else
+            "Lines: fitted means of up to 12 groups of neighbouring rows, without random effects; a dark mark for one "
+            "group." if some else
             "No fitted means: there is no fit.",
             f"Points: a random {POINTS} of each variant's rows, where it has more." if many else "",
             f"Rows without a fitted mean: {lost:,}." if some and lost else "",

@@ -9,6 +9,7 @@ from calib_assets.figures.canopy_parts import (
     key_of,
     lines_of,
     order_variants,
+    panel_title,
     rule_of,
     thinned,
     variant_handles,
@@ -64,7 +65,7 @@ def entropy_trajectories(entropy_trajectory: pl.DataFrame, *, title: str = "") -
         above = figure.add_subplot(grid[2 * row, column], sharey=top)
         below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
         pooled = max(pooled, _panel(above, below, shown.filter(pl.col("panel") == panel), panel, logarithmic))
-        above.set_title(visible(panel, 40))
+        above.set_title(panel_title(panel))
         above.tick_params(labelbottom=False)
         if column == 0:
             above.set_ylabel("Mean step entropy (nats)")

@@ -11,6 +11,7 @@ from calib_assets.figures.canopy_parts import (
     key_of,
     lines_of,
     order_variants,
+    panel_title,
     rule_of,
     variant_handles,
     variant_style,
@@ -56,7 +57,7 @@ def length_distributions(length_distribution: pl.DataFrame, *, title: str = "") 
     logarithmic = any(_is_skewed(lines) for lines in every)
     for number, (panel, ax, lines) in enumerate(zip(panels, axes, every, strict=True)):
         _panel(ax, panel, lines, logarithmic)
-        ax.set_title(visible(panel, 40))
+        ax.set_title(panel_title(panel))
         ax.set_xlabel("Length (tokens)" if number + 3 >= len(panels) else "")
         ax.set_ylabel("Share for each doubling" if logarithmic else "Share of rollouts")
         notes.append(_cut(panel, lines))
@@ -142,7 +143,7 @@ def _cut(panel: str, lines: list) -> str:
     for model, variant, part in lines:
         lost = part["n_truncated"].fill_null(0).sum()
         if lost:
-            name = visible(variant or model or "rollouts", 24)
-            parts.append(f"{name} {share(lost / part['n'].sum())}")
-    where = f"{visible(panel, 24)} " if panel and parts else ""
+            name = visible(variant or model, 24)
+            parts.append(f"{name} {share(lost / part['n'].sum())}".strip())
+    where = f"{visible(panel, 44)} " if panel and parts else ""
     return where + ", ".join(parts)

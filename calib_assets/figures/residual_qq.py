@@ -15,6 +15,8 @@ from calib_assets.figures.text import short, visible
 COLUMNS = ("kind", "row", "fitted", "residual")
 TEST_COLUMNS = ("kind", "test", "statistic", "p", "n", "n_simulations")
 POINTS = 400
+FEWEST = 15
+"""Rows that a bin of running quartiles has at least."""
 QUARTILES = (0.25, 0.5, 0.75)
 _TICKS = ((0, 0.25, 0.5, 0.75, 1), ("0", "0.25", "0.5", "0.75", "1"))
 KINDS = {
@@ -67,12 +69,15 @@ def residual_qq(scaled_residuals: pl.DataFrame, residual_tests: pl.DataFrame) ->
         if place == 0:
             above.set_ylabel("Scaled residual, sorted")
             below.set_ylabel("Scaled residual")
+    many = scaled_residuals.drop_nulls("residual").group_by("kind").len()["len"].max() or 0
+    many = many >= 2 * FEWEST
     simulated = residual_tests["n_simulations"].drop_nulls().unique().sort().to_list()
     counted = ", ".join(f"{number:,}" for number in simulated)
     wrapped_footnote(
         figure,
         [
-            "Grey band: where 95 % of the points of independent uniform residuals lie. Lines below: running quartiles.",
+            "Grey band: where 95 % of the points of independent uniform residuals lie. "
+            + ("Lines below: running quartiles." if many else "Below, too few rows for running quartiles."),
             f"Simulations: {counted}." if simulated else "",
         ],
     )
@@ -103,7 +108,7 @@ def _by_fitted(axes: Axes, rows: pl.DataFrame, kind: str) -> None:
     chosen = np.unique(np.round(np.linspace(0, len(ordered) - 1, min(POINTS, len(ordered)))).astype(np.int64))
     axes.plot(rank[chosen], ordered[chosen], linestyle="none", marker="o", markersize=2.2, color=MUTED, alpha=0.45,
               markeredgewidth=0, rasterized=True, zorder=2, gid=f"residuals-{kind}")  # fmt: skip
-    bins = np.array_split(np.arange(len(ordered)), max(1, min(12, len(ordered) // 15)))
+    bins = np.array_split(np.arange(len(ordered)), max(1, min(12, len(ordered) // FEWEST)))
     for level in QUARTILES:
         axes.axhline(level, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.5)
         if len(bins) > 1:

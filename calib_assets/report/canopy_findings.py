@@ -3,6 +3,8 @@
 A direction is named only where the 95 % interval lies on one side of zero.
 """
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from calib_assets.figures.canopy_parts import SIZE, measure_label
@@ -20,13 +22,16 @@ SINGLE = 4
 """Up to so many pairs of models have a sentence of their own; more are counted."""
 
 
-def canopy_findings(overall: Tables, records: Sources) -> tuple[Finding, ...]:
+def canopy_findings(
+    overall: Tables, records: Sources, families: Mapping[str, str] | None = None
+) -> tuple[Finding, ...]:
     """What the tables of the whole study say; nothing where there is no value.
 
     Args:
         overall: ``canopy_models``, ``canopy_comparison``, ``beta_panel``, ``coefficients``, ``residual_tests``; any may
             be None, absent or empty.
         records: Manifests by table name.
+        families: Name of a model -> its family, where the study names one. A pair of two families is said to be one.
     """
     models, comparison = overall.get("canopy_models"), overall.get("canopy_comparison")
     cut = _mostly_cut(models)
@@ -34,6 +39,8 @@ def canopy_findings(overall: Tables, records: Sources) -> tuple[Finding, ...]:
     if has_rows(comparison):
         for say in (_sizes, _correlations):
             found += [(text, ("canopy_comparison",)) for text in say(comparison, cut)]
+        mixed = _two_families(comparison, families or {})
+        found += [(mixed, ("canopy_comparison",))] if mixed else []
     elif has_rows(models):
         found += [(text, ("canopy_models",)) for text in _levels(models)]
     if has_rows(models):
@@ -102,6 +109,19 @@ def _correlations(table: pl.DataFrame, cut: set) -> list[str]:
             f"{ends[1]} in the other; it {_change(row, 'change', '')} ({_prompts(row)}).{_warning([row], cut)}"
         )
     return texts
+
+
+def _two_families(table: pl.DataFrame, families: Mapping[str, str]) -> str:
+    """That a base model and the one that names it as its pair are of two families, so that more than tuning differs."""
+    pairs = [(names, [families.get(name, "") for name in names])
+             for names in table.select("base", "instruct").unique(maintain_order=True).iter_rows()]  # fmt: skip
+    mixed = [(names, own) for names, own in pairs if all(own) and own[0] != own[1]]
+    if not mixed:
+        return ""
+    named = "; ".join(f"{plain(base, 60)} ({plain(one, 40)}) and {plain(instruct, 60)} ({plain(other, 40)})"
+                      for (base, instruct), (one, other) in mixed[:SINGLE])  # fmt: skip
+    more = f"; and {count(len(mixed) - SINGLE, 'more pair')}" if len(mixed) > SINGLE else ""
+    return f"Two families in a pair, so its changes are not those of fine-tuning alone: {named}{more}."
 
 
 def _prompts(row: dict) -> str:

@@ -83,13 +83,21 @@ def _shown(built: tuple) -> tuple | None:
 
 
 def _with_pairs(models: pl.DataFrame, comparison: pl.DataFrame | None) -> pl.DataFrame:
-    """The table with a column ``pair``: the name of the pair where it has one, else the base model's or its own."""
+    """The table with a column ``pair``: the name of the pair where it has one, else "base → instruct", else its own.
+
+    A pair that goes by its base model's name would give the values of the other to that model.
+    """
     base = {}
     if has_rows(comparison):
         base = dict(comparison.select("instruct", "base").iter_rows())
     known = pl.col("model_name") if "model_name" in models.columns else pl.lit(None, pl.String)
     named = pl.col("model").replace_strict(base, default=None, return_dtype=pl.String) if base else pl.lit(None)
-    return models.with_columns(pair=pl.coalesce(known, named, pl.col("model")))
+    models = models.with_columns(pair=pl.coalesce(known, named, pl.col("model")))
+    labels = {}
+    for pair, members in models.group_by("pair", maintain_order=True).agg(pl.col("model").unique()).iter_rows():
+        others = sorted(set(members) - {pair})
+        labels[pair] = f"{pair} → {', '.join(others)}" if others and pair in members else pair
+    return models.with_columns(pl.col("pair").replace(labels))
 
 
 def _side_by_side(

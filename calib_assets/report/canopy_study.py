@@ -88,6 +88,7 @@ def canopy_part(
     sections: Mapping[Cell, ReportSection] | None = None,
     records: Sequence[Provenance] = (),
     hub_ids: Mapping[str, str] | None = None,
+    families: Mapping[str, str] | None = None,
 ) -> StudyPart:
     """The canopy study as a part of a page, for :func:`~calib_assets.report.study.study_report`.
 
@@ -103,6 +104,7 @@ def canopy_part(
         sections: Sections drawn before, by (model, rollout task); by default they are drawn here.
         records: Provenance that those sections refer to.
         hub_ids: Name of each model that comes from the hub -> its hub id, by which published values are found.
+        families: Name of each model -> its family, where the study names one.
     """
     overall, overall_provenance = overall or {}, overall_provenance or {}
     if sections is None:
@@ -128,5 +130,5 @@ def canopy_part(
         scope=f"Canopy study, {count(len(names), 'model')} on {count(len(tasks), 'task')}",
         chapters=tuple(chapters),
         records=tuple(dict.fromkeys(every)),
-        findings=canopy_findings(overall, overall_provenance),
+        findings=canopy_findings(overall, overall_provenance, families),
     )

@@ -148,6 +148,8 @@ def test_lengths_of_one_cell_without_truncation_say_so():
     figure = figures.length_distributions(table)
     figures.png(figure, dpi=50)
     assert "No rollout was cut." in footnote(figure) and not figure.legends
+    some = table.with_columns(n_truncated=pl.Series([0, 1]))
+    assert "Share of all rollouts: 0.5." in footnote(figures.length_distributions(some)).replace("\n", " ")
     unknown = figures.length_distributions(table.with_columns(n_truncated=pl.Series([0, None])))
     assert "No rollout was cut, as far as that is known." in footnote(unknown).replace("\n", " ")
     assert not figures.length_distributions(table.with_columns(n=pl.lit(0))).axes
@@ -204,8 +206,10 @@ def test_levels_are_the_rows_of_the_models_pairs_on_one_row(canopy):
         table.with_columns(est=pl.when((pl.col("measure") == "gen_ppl") & (pl.col("task") == "math")
                                        & (pl.col("model") == "qwen-it")).then(None).otherwise("est"))
     ))  # fmt: skip
+    assert "Bars: 95 % intervals" in footnote(figure)
     bare = table.with_columns(ci_low=pl.lit(None, pl.Float64), ci_high=pl.lit(None, pl.Float64))
     figures.png(figures.canopy_levels(bare.head(9)), dpi=50)
+    assert footnote(figures.canopy_levels(bare)).startswith("No intervals: they need two prompts")
     assert not figures.canopy_levels(table, measures=("no_such",)).axes
 
 

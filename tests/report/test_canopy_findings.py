@@ -205,3 +205,19 @@ def test_findings_of_nothing_are_none_and_sources_are_those_used(canopy_study):
         *[("canopy_comparison",)] * 8, ("canopy_models",), ("coefficients",), ("residual_tests",),
     ]  # fmt: skip
     assert value(1.0, 0.5, None) == "1 [no interval]"
+
+
+def test_a_pair_of_two_families_is_not_what_fine_tuning_changes():
+    comparison = table([pair("canopy_entropy", (-5.0, -9.0, -1.0))])
+
+    def last(families):
+        return [finding.text for finding in canopy_findings({"canopy_comparison": comparison}, {}, families)][-1]
+
+    mixed = "Two families in a pair, so its changes are not those of fine-tuning alone: b (Gemma 3) and i (SmolLM2)."
+    assert last({"b": "Gemma 3", "i": "SmolLM2"}) == mixed
+    for families in ({"b": "Gemma 3", "i": "Gemma 3"}, {"b": "Gemma 3", "i": ""}, {"b": "Gemma 3"}, {}, None):
+        assert "families" not in last(families)
+    many = table([pair("canopy_entropy", (-5.0, -9.0, -1.0)) | {"instruct": f"i{n}"} for n in range(6)])
+    names = {"b": "Gemma 3"} | {f"i{n}": "SmolLM2" for n in range(6)}
+    text = [finding.text for finding in canopy_findings({"canopy_comparison": many}, {}, names)][-1]
+    assert text.endswith("b (Gemma 3) and i3 (SmolLM2); and 2 more pairs.")
