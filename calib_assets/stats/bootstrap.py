@@ -73,6 +73,9 @@ def cluster_bootstrap(
     error is the draws' standard deviation (ddof 1), the interval runs between their ``(1 ∓ level) / 2``
     quantiles (linear). Means need no rows: sums per cluster, weighted by how often each was drawn.
 
+    Percentile intervals of few clusters are too narrow: 95 % intervals of the mean of normal values hold the truth in
+    50 % of studies of 2 clusters, 75 % of 3, 84 % of 5, 91 % of 10, 94 % of 20.
+
     Args:
         values: One row per observation; a matrix gives one statistic per column under the same draws. For a
             callable also any array whose first axis is the rows.

@@ -91,6 +91,14 @@ def test_standard_error_of_a_mean_of_clusters():
     assert found.se == pytest.approx(np.std(means) / np.sqrt(50), rel=0.03)
 
 
+@pytest.mark.parametrize(("n", "share"), [(2, 0.5), (3, 0.75), (5, 0.84), (10, 0.91), (20, 0.94)])
+def test_few_clusters_are_covered_as_seldom_as_the_docstring_says(n, share):
+    studies = np.random.default_rng(1).normal(size=(n, 3000))
+    found = cluster_bootstrap(studies, np.arange(n), n_boot=1000)  # a column a study
+    covered = np.mean((found.ci_low <= 0) & (found.ci_high >= 0))
+    assert covered == pytest.approx(share, abs=0.01 + 2 * np.sqrt(share * (1 - share) / 3000))
+
+
 def test_rows_of_a_cluster_are_no_independent_evidence():
     values = np.repeat([0.0, 1.0, 0.0, 1.0], 25)
     whole = cluster_bootstrap(values, np.repeat(np.arange(4), 25))
