@@ -105,7 +105,7 @@ def effective_answers(collapse_comparison: pl.DataFrame, matching: str = "strict
     for number, setting in enumerate(SETTING_LABELS):
         own = rows.filter(pl.col("setting") == setting)
         _points(axes, own, speakers, setting, SERIES[number], (number - 0.5) * 0.26)
-    axes.set(yticks=range(len(speakers)), yticklabels=[visible(name, 40) for name in speakers])
+    axes.set(yticks=range(len(speakers)), yticklabels=[visible(name, 40, keep="both") for name in speakers])
     axes.set(xlabel="Effective number of answers, exp(H)", xscale="log")
     axes.set_ylim(len(speakers) - 0.5, -0.5)
     ends = [shown["est"].max(), shown["ci_high"].max(), rows.filter(pl.col("measure") == "n_distinct")["est"].max()]

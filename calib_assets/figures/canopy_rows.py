@@ -28,7 +28,7 @@ def rows_of(table: pl.DataFrame) -> list[Row]:
         rows.append(Row(place, visible(str(task), 34), True))
         place += 1.0
         for (name,), own in part.group_by("row", maintain_order=True):
-            rows.append(Row(place, visible(str(name), 44), False, own))
+            rows.append(Row(place, visible(str(name), 44, keep="both"), False, own))
             place += 1.0
         place += 0.35
     return rows

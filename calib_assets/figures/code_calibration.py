@@ -104,7 +104,8 @@ def pass_curves(rates: pl.DataFrame) -> Figure:
         style, k, est = series_style(index), own["k"].to_numpy(), own["est"].to_numpy()
         low, high = (own[end].fill_null(own["est"]).to_numpy() for end in ("ci_low", "ci_high"))
         axes.fill_between(k, low, high, color=style["color"], alpha=0.14, linewidth=0)
-        axes.plot(k, est, label=visible(name[0], 30 if columns == 2 else 60) or None, gid=f"pass-{index}", **style)
+        label = visible(name[0], 30 if columns == 2 else 60, keep="both") or None
+        axes.plot(k, est, label=label, gid=f"pass-{index}", **style)
     ks = sorted(rows["k"].unique())
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ks))

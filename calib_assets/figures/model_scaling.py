@@ -123,7 +123,7 @@ def _sizes(axes: Axes, rows: pl.DataFrame, column: str, short: str, colours: dic
         share_axis(axes, "y")
         placer = LabelPlacer(axes, size=7.5)
         for row in rows.drop_nulls(column).sort("size", column).iter_rows(named=True):
-            label = visible(str(row["model"]), 22)
+            label = visible(str(row["model"]), 22, keep="both")
             for offset in ((8.0, 4.0), (8.0, -11.0), (8.0, -22.0)):
                 if placer.place(row["size"], row[column], label, MUTED, offset):
                     break
@@ -161,7 +161,7 @@ def _lane(axes: Axes, rows: pl.DataFrame, column: str, short: str, colours: dict
             linestyle="none",
             gid=f"{column}-unknown-{row['model']}",
         )
-    names = [visible(model, 14) for model in rows["model"]]
+    names = [visible(model, 22, keep="both") for model in rows["model"]]
     axes.set_xticks(range(rows.height), names, rotation=90 if rows.height > 1 else 0, fontsize=8)
     axes.set(xlim=(-0.7, rows.height - 0.3))
     if column == "recall_at_precision":

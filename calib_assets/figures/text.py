@@ -26,8 +26,11 @@ def visible(text: str, limit: int = 28, *, keep: str = "start") -> str:
     Args:
         text: Anything; a character that the font lacks is drawn as its code point.
         limit: Longest result in characters; the cut is marked by an ellipsis.
-        keep: ``"start"`` cuts the end; ``"end"`` cuts the start, for prefixes, whose ends tell them apart.
+        keep: ``"start"`` cuts the end; ``"end"`` cuts the start, for prefixes, whose ends tell them apart; ``"both"``
+            cuts the middle, for names, which often differ at their ends alone.
 
+    >>> visible("deepseek-distill-llama-70b", 16, keep="both")
+    'deepsee…lama-70b'
     >>> visible(" Ohio"), visible("a\nb"), visible("North Carolina", 8), visible("3, 1, 4,", 5, keep="end")
     ('␣Ohio', 'a↵b', 'North C…', '…, 4,')
     >>> visible("x\x00"), visible("\u6570"), visible("cost: $5")
@@ -38,9 +41,8 @@ def visible(text: str, limit: int = 28, *, keep: str = "start") -> str:
     trail = len(text) - len(text.rstrip(" ")) if body else 0
     shown = "␣" * lead + "".join(_character(c) for c in body) + "␣" * trail
     if len(shown) > limit:
-        shown = (
-            shown[: limit - 1].rstrip() + "…" if keep == "start" else "…" + shown[len(shown) - limit + 1 :]
-        )
+        tail = {"start": 0, "end": limit - 1, "both": limit // 2}[keep]
+        shown = shown[: limit - 1 - tail].rstrip() + "…" + shown[len(shown) - tail :]
     return shown.replace("$", r"\$")
 
 
@@ -128,5 +130,6 @@ def name_rows(
     """One label a row from the partition columns that the table has, such as ``smollm2 · digits-3``."""
     present = [column for column in columns if column in frame.columns]
     return [
-        " · ".join(visible(str(value), limit) for value in row) for row in frame.select(present).iter_rows()
+        " · ".join(visible(str(value), limit, keep="both") for value in row)
+        for row in frame.select(present).iter_rows()
     ]

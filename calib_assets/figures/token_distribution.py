@@ -75,7 +75,14 @@ def token_distribution(
         loc="lower left", title="group (tokens in the table; their mass)", handletextpad=0.3, alignment="left"
     )
     hidden = tokens.height - drawn.height
-    footnote(figure, [f"Tokens of probability 0, not drawn: {hidden:,}." if hidden else ""])
+    rest = 1 - float(tokens["probability"].sum())
+    footnote(
+        figure,
+        [
+            f"Invalid tokens that are not in the table hold {share(rest)} of the mass." if rest > 5e-5 else "",
+            f"Tokens of probability 0, not drawn: {hidden:,}." if hidden else "",
+        ],
+    )
     return figure
 
 

@@ -67,7 +67,7 @@ def validity_diversity_frontier(
         _panel(ax, part, None if sweep is None else sweep.filter(*matching), floors)
         ax.set_xlabel("Validity" if place >= len(panels) - across else "")
         ax.set_ylabel("Diversity" if place % across == 0 else "")
-        title = [visible(str(value), 40 if alone else 26) for value in panel.values()]
+        title = [visible(str(value), 40 if alone else 26, keep="both") for value in panel.values()]
         if alone:
             ax.set_title(" · ".join(title) or "Validity–diversity frontiers")
         else:

@@ -45,7 +45,11 @@ def test_token_text_of_any_script_is_drawn_and_impossible_tokens_are_counted(tab
     )
     figure = figures.token_distribution(tokens, labels=30)
     assert b"PNG" in figures.png(figure, dpi=60)
-    assert footnote(figure) == "Tokens of probability 0, not drawn: 1."
+    # 0.5 (1 + 1/2 + … + 1/2⁹) of the mass is in the table, and 0.5/2⁹ is not.
+    lost = "Invalid tokens that are not in the table hold 9.8×10⁻⁴ of the mass."
+    assert footnote(figure) == f"{lost}\nTokens of probability 0, not drawn: 1."
+    whole = tokens.with_columns(pl.col("probability") / tokens["probability"].sum())
+    assert footnote(figures.token_distribution(whole)) == "Tokens of probability 0, not drawn: 1."
 
 
 def test_masses_fill_the_plot(tables):

@@ -232,6 +232,13 @@ def test_gap_parts_add_to_one_and_unreached_floors_are_words(tables):
     assert artists(figure, "oracle")[0].get_xdata()[0] == 0.7
 
 
+def test_names_that_differ_at_the_end_alone_stay_apart(tables):
+    names = [f"deepseek-r1-distill-llama-{size}-2025" for size in ("8b", "70b")]
+    gaps = pl.concat([tables["calibration_gap"].with_columns(model=pl.lit(name), task=pl.lit("t")) for name in names])
+    labels = [tick.get_text() for tick in figures.calibration_gap(gaps, floor=0.8).axes[0].get_yticklabels()]
+    assert len(set(labels)) == 2 and all(len(label) <= 26 + len(" · t") for label in labels)
+
+
 def test_gap_bars_are_named_by_model_and_task(tables):
     table = tables["calibration_gap"].with_columns(
         model=pl.lit("m"), task=pl.lit("a very long task name" * 4)
