@@ -20,6 +20,7 @@ from calib_assets.figures.canopy_parts import (
 )
 from calib_assets.figures.canopy_rows import Row, bar, canvas, rows_of, undefined
 from calib_assets.figures.layout import empty_figure, log_axis, require
+from calib_assets.figures.plotted import drawn_from
 from calib_assets.figures.style import INK, MUTED, PAPER, SERIES, themed
 
 LEVEL_COLUMNS = ("model", "task", "variant", "measure", "est", "ci_low", "ci_high")
@@ -102,6 +103,7 @@ def canopy_change(
             ax.axvline(1.0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
             ax.set_xscale("log")
             _ratio_axis(ax)
+            drawn_from(ax.xaxis, lambda times: 100 * (times - 1))
         else:
             zero_line(ax)
         ax.margins(x=0.08)

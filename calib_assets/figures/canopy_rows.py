@@ -46,7 +46,7 @@ def canvas(rows: list[Row], measures: Sequence[str]) -> tuple[Figure, list[Axes]
         ax.grid(visible=False, axis="y")
         for row in rows:
             if not row.is_task:
-                ax.axhline(row.place, color=MUTED, alpha=0.16, linewidth=0.7, zorder=0.5)
+                ax.axhline(row.place, color=MUTED, alpha=0.16, linewidth=0.7, zorder=0.5, gid="row")
     for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if row.is_task else "normal")
         label.set_fontsize(9.5 if row.is_task else 8.5)

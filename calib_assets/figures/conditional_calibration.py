@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from calib_assets.figures.layout import empty_figure, footnote, require
+from calib_assets.figures.plotted import drawn_from
 from calib_assets.figures.style import FULL, INK, MUTED, themed
 
 COLUMNS = ("depth", "n_valid", "order_auroc", "shape_divergence", "valid_mass", "effective_support")
@@ -49,6 +50,7 @@ def conditional_calibration(table: pl.DataFrame) -> Figure:
         for place, depth in enumerate(depths):
             _strip(ax, place, finite.filter(pl.col("depth") == depth), column)
         ax.set_xticks(range(len(depths)), [str(depth) for depth in depths])
+        drawn_from(ax.xaxis, lambda place: depths[round(place)])  # dots are spread beside their depth
         ax.set(xlabel="Depth (tokens before)", ylabel=label, xlim=(-0.6, len(depths) - 0.4))
         ax.set_title(meaning, fontsize=9, fontweight="normal", color=MUTED)
         if column == "shape_divergence":

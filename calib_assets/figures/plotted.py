@@ -3,12 +3,13 @@
 The table is read off the finished figure, so it is what was drawn, whatever drew it; a reader can draw it again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import polars as pl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -34,7 +35,8 @@ def plotted_data(figure: Figure) -> pl.DataFrame:
         (line, point, bar, band, step, segment, text), ``x, y``, ``x_end, y_end`` (the other end of a bar, step or
         segment, and the upper edge of a band), ``x_name, y_name`` (where the axis names its places), ``text``.
         A coordinate that runs across the whole panel, as that of a reference line, is null. Points that are not
-        drawn (NaN) are left out.
+        drawn (NaN) are left out. Where an axis is drawn in something else than what its label and ticks say
+        (:func:`drawn_from`), coordinates are those of the label.
 
     >>> figure = Figure()
     >>> _ = figure.subplots().plot([1, 2], [0.25, 0.5], label="a")
@@ -50,8 +52,26 @@ def plotted_data(figure: Figure) -> pl.DataFrame:
         for mark, series, points, text in _marks(axes, names):
             for x, y, x_end, y_end in points:
                 places = _name_at(x, x_end, x_names, mark), _name_at(y, y_end, y_names, mark)
+                x, x_end = (_quantity(axes.xaxis, value) for value in (x, x_end))
+                y, y_end = (_quantity(axes.yaxis, value) for value in (y, y_end))
                 rows.append((*head, series, mark, x, y, x_end, y_end, *places, text))
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def drawn_from(axis: Axis, quantity: Callable[[float], float]) -> None:
+    """Note that an axis is drawn in other coordinates than its label and ticks say, and how to come back to these.
+
+    >>> axes = Figure().subplots()
+    >>> _ = axes.plot([1, 2], [-1, -2])
+    >>> drawn_from(axes.yaxis, lambda exponent: 10.0**exponent)
+    >>> plotted_data(axes.figure)["y"].to_list()
+    [0.1, 0.01]
+    """
+    axis.drawn_from = quantity
+
+
+def _quantity(axis: Axis, value: float | None) -> float | None:
+    return value if value is None else float(getattr(axis, "drawn_from", float)(value))
 
 
 def _marks(axes: Axes, names: dict[str, str]) -> Iterator[tuple[str, str, list[Point], str]]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from calib_assets.figures.layout import empty_figure, footnote, require
+from calib_assets.figures.plotted import drawn_from
 from calib_assets.figures.style import HALF, MUTED, temperature_colours, themed
 from calib_assets.figures.text import power_of_ten, share
 
@@ -82,6 +83,8 @@ def sequence_probability(
     decade = max(1, math.ceil((top - bottom) / 7))
     axes.set_yticks(range(0, math.ceil(bottom) - 1, -decade))
     axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    for panel in (axes, tail):
+        drawn_from(panel.yaxis, lambda height: 10.0**height)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,.0f}"))
     axes.set(xlabel="Valid sequence, by falling probability", ylabel="Probability")

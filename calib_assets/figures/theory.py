@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from calib_assets.figures.layout import LabelPlacer, empty_figure, footnote, log_axis, require, share_axis
+from calib_assets.figures.plotted import drawn_from
 from calib_assets.figures.style import HALF, INK, MUTED, PAPER, themed
 from calib_assets.figures.text import power_of_ten
 
@@ -172,6 +173,7 @@ def order_bound(theory_e3: pl.DataFrame) -> Figure:
     axes.set_ylim(bottom / 1.6, 1.6)
     exponents = range(0, round(math.log10(bottom)), -max(1, round(-math.log10(bottom) / 7)))
     axes.set_yticks([10.0**e for e in exponents] + [bottom], [power_of_ten(e) for e in exponents] + ["0"])
+    drawn_from(axes.yaxis, lambda height: 0.0 if height <= bottom else height)
     axes.set_title("Order: recall measured and Theorem E.3")
     figure.legend(loc="outside upper left", ncols=2)
     lost = tight.filter(pl.col("measured_best_recall").is_null()).height

@@ -93,3 +93,33 @@ def test_a_real_figure_gives_its_table_back():
     assert all(any(np.allclose(pair, point, rtol=0, atol=0) or np.allclose(pair[::-1], point, rtol=0, atol=0)
                    for point in drawn if None not in point) for pair in pairs)  # fmt: skip
     assert data["x_axis"].unique().to_list() != [""]
+
+
+def test_data_are_those_of_the_axis_label_where_the_drawing_is_in_something_else(tables, canopy):
+    """Heights are drawn as exponents, changes as ratios, 0 at the foot of a logarithm, dots beside their depth."""
+    sequences = tables["sequence_probabilities"]
+    data = plotted_data(figures.sequence_probability(sequences, decades=300))
+    for temperature in (0.3, 3.0):
+        own = sequences.filter((pl.col("temperature") == temperature) & (pl.col("answer") >= 0)).sort("rank")
+        shown = data.filter(pl.col("series") == f"T = {temperature:g}")
+        np.testing.assert_allclose(shown["y"], own["probability"], rtol=1e-12)
+    invalid = sequences.filter((pl.col("answer") == -1) & (pl.col("temperature") == 0.3))["probability"][0]
+    assert data.filter((pl.col("mark") == "bar") & (pl.col("x_name") == "T=0.3"))["y_end"][0] == pytest.approx(invalid)
+
+    comparison = canopy.overall["canopy_comparison"]
+    wide = comparison.with_columns(pl.col("^percent_change.*$").abs() * 20)
+    data = plotted_data(figures.canopy_change(wide, measures=("canopy_entropy",)))
+    assert set(data["x_axis"]) == {"Change (%), ratio scale"}
+    points = data.filter(pl.col("series").str.starts_with("canopy_entropy-"))["x"]
+    own = wide.filter(pl.col("measure") == "canopy_entropy")["percent_change"]
+    np.testing.assert_allclose(points.sort(), own.drop_nulls().sort())
+    assert set(data.filter((pl.col("mark") == "line") & pl.col("x").is_null())["series"]) >= {"row"}
+
+    bounds = tables["theory_e3"].with_columns(measured_best_recall=pl.lit(0.0))
+    measured = plotted_data(figures.order_bound(bounds)).filter(pl.col("series") == "measured, best cutoff rule")
+    assert measured.height and set(measured["y"]) == {0.0}
+
+    table = tables["conditional_calibration"]
+    data = plotted_data(figures.conditional_calibration(table))
+    data = data.filter((pl.col("panel") == 2) & (pl.col("mark") == "point"))
+    assert sorted(data.select("x", "y").rows()) == sorted(table.select(pl.col("depth") * 1.0, "valid_mass").rows())
