@@ -62,7 +62,8 @@ def local_precision_recall(
     array([0.25, 1.  ])
     """
     scores, is_valid = _checked(scores, is_valid)
-    by_rank = np.argsort(-scores, kind="stable")
+    # From the back twice: falling scores, tied ones in the order of their ids. (-scores wraps where 0 is unsigned.)
+    by_rank = scores.size - 1 - np.argsort(scores[::-1], kind="stable")[::-1]
     hits = np.cumsum(is_valid[by_rank])
     precision = hits / np.arange(1, scores.size + 1)
     if n_continuations is None:

@@ -76,6 +76,22 @@ def test_continuation_recall_agrees_with_set_definition(vocabulary, data):
         assert point == pytest.approx(precision_recall_of_sets(scores, is_valid, cutoff, weight))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int8, bool, np.float16])
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 127]), st.booleans()), min_size=1, max_size=8), st.integers(0, 7))
+def test_counts_and_flags_are_scores_like_any_other(kind, tokens, place):
+    scores, is_valid = (np.array(column) for column in zip(*tokens))
+    is_valid[place % is_valid.size] = True
+    scores = scores.astype(kind)
+    curve = local_precision_recall(scores, is_valid)
+    for cutoff, point in enumerate(zip(*curve, strict=True), start=1):
+        assert point == pytest.approx(precision_recall_of_sets(scores.tolist(), is_valid, cutoff))
+
+
+def test_the_least_integer_is_the_last_rank():
+    curve = local_precision_recall(np.array([-128, 0, 5], np.int8), np.array([True, False, False]))
+    np.testing.assert_array_equal(curve.recall, [0, 0, 1])
+
+
 @given(ranked_vocabularies(), st.floats(0.05, 20))
 def test_temperature_does_not_move_the_curve(vocabulary, temperature):
     scores, is_valid = vocabulary
