@@ -73,7 +73,9 @@ def decoding_points(
     Args:
         samples: seed, strategy, parameter (null: none), temperature, item, text (what the strategy added).
             A sampled text counts as often as it was sampled.
-        labels: judge, item, is_valid (null or absent: missing).
+        labels: judge, item, is_valid (null or absent: missing). Where both tables have a column ``finish``, a
+            label belongs to item and finish: a judge that is told of it judges a text that was cut apart from
+            the same text that ended by itself.
         embeddings: By item, or one row per row of ``samples``.
         tokenize: Tokens of Self-BLEU (NLTK's version, BLEU-4, method1), a name of `TOKENIZERS`.
         bootstrap: How the intervals are made; seeds are resampled.
@@ -98,12 +100,13 @@ def decoding_points(
     wanted = ("seed", *SETTING, "item", "text")
     check_columns(samples, "samples", wanted, "pass the decoding_samples table")
     check_columns(labels, "labels", ("judge", "item", "is_valid"), "pass verdicts by judge and item")
-    verdicts = labels.select("judge", "item", "is_valid").unique()
-    check_unique(verdicts, "labels", ("judge", "item"), "a judge gives an item one label")
+    judged_by = ["item", *({"finish"} & set(samples.columns) & set(labels.columns))]
+    verdicts = labels.select("judge", *judged_by, "is_valid").unique()
+    check_unique(verdicts, "labels", ("judge", *judged_by), "a judge gives an item one label")
     vectors = _aligned(samples, embeddings)
-    placed = samples.select(wanted).with_row_index("place")
+    placed = samples.select(*wanted, *judged_by[1:]).with_row_index("place")
     judges = [
-        (judge, placed.join(verdicts.filter(pl.col("judge") == judge), on="item", how="left", maintain_order="left"))
+        (judge, placed.join(verdicts.filter(pl.col("judge") == judge), on=judged_by, how="left", maintain_order="left"))
         for judge in labels["judge"].unique().sort()
     ]
     rows = []

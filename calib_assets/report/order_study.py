@@ -157,7 +157,7 @@ def order_overview(
         "Agreement of judges",
         "judge_pairs",
         order_comparison.judge_pairs,
-        "On items with a verdict of both; the reference is taken as the truth. Intervals resample items.",
+        "On items with a verdict of both; the reference is taken as the truth. Intervals resample repetitions.",
         "Appendix A.2",
         "",
         "No two judges scored the same items, so there is no agreement between judges to report.",

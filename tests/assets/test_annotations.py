@@ -5,6 +5,7 @@ import io
 import polars as pl
 import pytest
 
+from calib_assets.assets.order.judge_agreement import distinct_labels
 from calib_assets.cli import main
 from calib_assets.metrics.agreement_tables import MAJORITY
 from calib_assets.results import Results
@@ -47,9 +48,26 @@ def test_people_are_compared_with_judges(results, workplace, instance):
     pairs = results.table("judge_agreement", "judge_pairs")
     (row,) = pairs.filter((pl.col("judge_a") == "strict") & (pl.col("judge_b") == MAJORITY)).iter_rows(named=True)
     assert (row["n"], row["accuracy"], row["n_valid_a"]) == (12, 1.0, sum(valid[item] for item in items))
+    seen = results.table("judge_labels").filter(pl.col("item").is_in(items)).unique("item", keep="first", maintain_order=True)
+    assert row["n_resampled"] == seen.select("sweep", "seed").n_unique()
     alpha = results.table("judge_agreement", "annotator_agreement").filter(pl.col("measure") == "valid")
     assert alpha["n_annotators"][0] == 3 and alpha["alpha"][0] < 0.5
     manifest = workplace.store.open().current("judge_agreement", ())
     assert manifest.numbers["annotated items that no judge saw"] == 1
     page = workplace.store.open().read("report", (), "report.html").decode()
     assert MAJORITY in page
+
+
+def test_a_text_that_was_judged_twice_counts_once_with_its_first_known_label():
+    columns = ("judge", "item", "is_valid", "sweep", "seed")
+    greedy = [("a", "x", None, "s", 0), ("b", "x", False, "s", 0), ("a", "y", True, "s", 1), ("b", "y", None, "s", 1)]
+    samples = [("a", "x", True, "t", 4), ("a", "y", False, "s", 0), ("b", "x", True, "t", 4)]
+    tables = [pl.DataFrame(rows, schema=columns, orient="row") for rows in (greedy, samples)]
+    found = distinct_labels([*tables, pl.DataFrame()])
+    assert found.sort("judge", "item").rows() == [
+        ("a", "x", True, "s 0"),
+        ("a", "y", True, "s 1"),
+        ("b", "x", False, "s 0"),
+        ("b", "y", None, "s 1"),
+    ]
+    assert distinct_labels([]).is_empty()

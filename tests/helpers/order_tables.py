@@ -241,6 +241,7 @@ def agreement_tables(labels: dict, seeds: int) -> tuple[pl.DataFrame, pl.DataFra
     numbers = {"accuracy": accuracy, "precision": hit / a.sum(), "recall": hit / b.sum()}
     numbers |= {"f1": 2 * hit / (a.sum() + b.sum()), "kappa": (accuracy - chance) / (1 - chance)}
     row = dict(judge_a="lenient", judge_b="strict", n=len(a), n_valid_a=int(a.sum()), n_valid_b=int(b.sum()))
+    row["n_resampled"] = seeds
     for name, value in numbers.items():
         row |= {name: float(value), f"{name}_ci_low": float(value) - 0.04, f"{name}_ci_high": float(value) + 0.03}
     rng = np.random.default_rng(5)
@@ -253,7 +254,7 @@ def agreement_tables(labels: dict, seeds: int) -> tuple[pl.DataFrame, pl.DataFra
         low, high = np.quantile(draws, [0.025, 0.975])
         level = "nominal" if measure == "valid" else "interval"
         alphas.append(
-            dict(measure=measure, level=level, n_items=40, n_annotators=3, alpha=krippendorff(scores))
+            dict(measure=measure, level=level, n_items=40, n_annotators=3, n_resampled=40, alpha=krippendorff(scores))
             | dict(ci_low=float(low), ci_high=float(high))
         )
     return pl.DataFrame([row]), pl.DataFrame(alphas)

@@ -24,6 +24,30 @@ verdict = st.sampled_from([True, False, None])
 score = st.sampled_from([None, 50, 98, 99, 100])
 
 
+# Two prompts with two answers each, one with one, and an item of which nothing is known.
+CLUSTER = {"u": "p", "v": "q", "w": "p", "x": "q", "y": "u", "z": None}
+
+
+def clustered(table, draw):
+    if draw(st.booleans()):
+        return table
+    cluster = pl.col("item").replace_strict(CLUSTER, return_dtype=pl.String)
+    if "judge" in table.columns:  # one row that names it is enough
+        cluster = pl.when(pl.col("judge") != MAJORITY).then(cluster)
+    return table.with_columns(cluster=cluster)
+
+
+def groups_of(table, items):
+    """Places of the items of each cluster; an item whose cluster no row of the table names stands alone."""
+    named = {}
+    if "cluster" in table.columns:
+        named = dict(table.drop_nulls("cluster").select("item", "cluster").rows())
+    groups = {}
+    for place, item in enumerate(items):
+        groups.setdefault((0, named[item]) if item in named else (1, item), []).append(place)
+    return [groups[key] for key in sorted(groups)]
+
+
 @st.composite
 def verdicts(draw):
     """Some judges' labels on some items, nulls among them, some twice."""
@@ -31,7 +55,8 @@ def verdicts(draw):
     for judge in draw(st.permutations(["gpt", "qwen", MAJORITY])):
         for item in draw(st.lists(st.sampled_from("uvwxyz"), max_size=6, unique=True)):
             rows += [(judge, item, draw(verdict))] * draw(st.integers(1, 2))
-    return pl.DataFrame(rows, schema={"judge": pl.String, "item": pl.String, "is_valid": pl.Boolean}, orient="row")
+    schema = {"judge": pl.String, "item": pl.String, "is_valid": pl.Boolean}
+    return clustered(pl.DataFrame(rows, schema=schema, orient="row"), draw)
 
 
 @st.composite
@@ -43,7 +68,7 @@ def annotated(draw):
     ]
     schema = {"item": pl.String, "annotator": pl.String}
     schema |= dict.fromkeys(("grammar", "semantic", "overall"), pl.Int64)
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return clustered(pl.DataFrame(rows, schema=schema, orient="row"), draw)
 
 
 def labels_of(table, judge):
@@ -51,12 +76,13 @@ def labels_of(table, judge):
     return {row["item"]: row["is_valid"] for row in rows}
 
 
-def resampled(n, function):
+def resampled(groups, function):
     """Quantiles of a function of drawn indexes, undefined draws left out; None with fewer than two."""
-    if n < 2:
+    if len(groups) < 2:
         return None, None
-    drawn = np.random.default_rng(42).integers(n, size=(few.n_boot, n))
-    values = [value for value in map(function, drawn) if value is not None]
+    drawn = np.random.default_rng(42).integers(len(groups), size=(few.n_boot, len(groups)))
+    indexes = ([place for group in draw for place in groups[group]] for draw in drawn)
+    values = [value for value in map(function, indexes) if value is not None]
     return tuple(np.quantile(values, [0.025, 0.975])) if len(values) >= 2 else (None, None)
 
 
@@ -79,7 +105,8 @@ def test_pairs_and_their_intervals(labels):
         a, b = labels_of(labels, row["judge_a"]), labels_of(labels, row["judge_b"])
         items = sorted(set(a) & set(b))
         a, b = np.array([a[i] for i in items], dtype=bool), np.array([b[i] for i in items], dtype=bool)
-        expected = binary_agreement(a, b)
+        expected, groups = binary_agreement(a, b), groups_of(labels, items)
+        assert row["n_resampled"] == len(groups)
         for name, value in expected._asdict().items():
             same(row[name], value)
         for name in COEFFICIENTS:
@@ -91,7 +118,7 @@ def test_pairs_and_their_intervals(labels):
             def of_drawn(drawn, a=a, b=b, name=name):
                 return getattr(binary_agreement(a[drawn], b[drawn]), name)
 
-            wanted = resampled(len(items), of_drawn)
+            wanted = resampled(groups, of_drawn)
             for one, other in zip(ends, wanted, strict=True):
                 same(one, other)
 
@@ -114,8 +141,11 @@ def test_alpha_of_each_measure_and_its_interval(annotations):
             if value is not None:
                 values[people.index(given_["annotator"]), items.index(given_["item"])] = value
         known = ~np.isnan(values)
-        paired = values[:, known.sum(axis=0) >= 2]
+        twice = known.sum(axis=0) >= 2
+        paired = values[:, twice]
+        groups = groups_of(annotations, [item for item, kept in zip(items, twice, strict=True) if kept])
         assert (row["n_items"], row["n_annotators"]) == (paired.shape[1], known.any(axis=1).sum())
+        assert row["n_resampled"] == len(groups)
         same(row["alpha"], krippendorff_alpha(values, row["level"]))
         if row["alpha"] is None:
             assert row["ci_low"] is row["ci_high"] is None
@@ -124,7 +154,7 @@ def test_alpha_of_each_measure_and_its_interval(annotations):
         def of_drawn(drawn, paired=paired, level=row["level"]):
             return krippendorff_alpha(paired[:, drawn], level)
 
-        wanted = resampled(paired.shape[1], of_drawn)
+        wanted = resampled(groups, of_drawn)
         for one, other in zip((row["ci_low"], row["ci_high"]), wanted, strict=True):
             same(one, other)
 
@@ -163,7 +193,27 @@ def test_no_interval_from_a_single_item():
     assert row["accuracy_ci_low"] is row["accuracy_ci_high"] is None
 
 
+def test_answers_to_one_prompt_are_resampled_together():
+    # Judge a is right about every answer to the prompt p and wrong about every answer to q: a draw of two prompts has
+    # an accuracy of 0, 1/2 or 1, where draws of single answers would seldom leave the middle.
+    labels = pl.DataFrame(
+        {
+            "judge": ["a"] * 80 + ["b"] * 80,
+            "item": [f"{number:02}" for number in range(80)] * 2,
+            "is_valid": [True] * 120 + [False] * 40,
+            "cluster": (["p"] * 40 + ["q"] * 40) * 2,
+        }
+    )
+    row = judge_pairs(labels).row(0, named=True)
+    assert (row["accuracy"], row["accuracy_ci_low"], row["accuracy_ci_high"], row["n_resampled"]) == (0.5, 0.0, 1.0, 2)
+    alone = judge_pairs(labels.drop("cluster")).row(0, named=True)
+    assert alone["n_resampled"] == 80 and 0.35 < alone["accuracy_ci_low"] < alone["accuracy_ci_high"] < 0.65
+
+
 def test_wrong_input_is_named():
+    two = {"judge": ["a", "b"], "item": ["x", "x"], "is_valid": [True, True], "cluster": ["p", "q"]}
+    with pytest.raises(ValueError, match="labels holds {'item': 'x'} more than once; an item comes from one cluster"):
+        judge_pairs(pl.DataFrame(two))
     labels = pl.DataFrame({"judge": ["a", "a"], "item": ["x", "x"], "is_valid": [True, False]})
     with pytest.raises(ValueError, match="labels holds .*'item': 'x'.* more than once"):
         judge_pairs(labels)

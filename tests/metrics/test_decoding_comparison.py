@@ -129,6 +129,19 @@ def test_a_repeated_sample_counts_each_time():
     ] * 2
 
 
+def test_a_text_that_was_cut_is_judged_apart_from_the_same_text_that_ended():
+    rows = [(0, "min_p", 0.1, 1.0, "i", "a b c d")] * 3
+    samples = pl.DataFrame(rows, schema=SAMPLES, orient="row").with_columns(finish=pl.Series(["end", "length", "end"]))
+    labels = pl.DataFrame({"judge": "x", "item": "i", "is_valid": [True, False], "finish": ["end", "length"]})
+    embeddings = {"i": np.array([1.0, 2.0])}
+    points = decoding_points(samples, labels, embeddings)
+    assert points.select("n_judged", "validity").rows() == [(3, pytest.approx(2 / 3))] * 2
+    cut_is_missing = decoding_points(samples, labels.with_columns(is_valid=pl.Series([True, None])), embeddings)
+    assert cut_is_missing.select("n_judged", "validity").rows() == [(2, 1.0)] * 2
+    with pytest.raises(ValueError, match="a judge gives an item one label"):
+        decoding_points(samples.drop("finish"), labels, embeddings)
+
+
 def test_wrong_input_is_named():
     samples = pl.DataFrame([(0, "min_p", 0.1, 1.0, item, "a") for item in "ij"], schema=SAMPLES, orient="row")
     labels = pl.DataFrame({"judge": ["x", "x"], "item": ["i", "j"], "is_valid": [True, False]})

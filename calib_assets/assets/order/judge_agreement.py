@@ -14,15 +14,13 @@ LABEL_SOURCES = ("judge_labels", "sampled_labels", "sample_labels")
 
 def judge_agreement(run: Run) -> Result:
     """Agreement of every two judges on all items that both judged, and of annotators (METHODS §3.9)."""
-    tables = [run.table(asset) for asset in LABEL_SOURCES]
-    schema = {"judge": pl.String, "item": pl.String, "is_valid": pl.Boolean}
-    found = [table.select(*schema) for table in tables if not table.is_empty()]
-    labels = pl.concat([pl.DataFrame(schema=schema), *found]).unique(["judge", "item"], maintain_order=True)
+    labels = distinct_labels([run.table(asset) for asset in LABEL_SOURCES])
     spec, people, threshold = run.slice("annotations_spec"), NO_ANNOTATIONS, 99
     if spec["annotations"] is not None:
         people, threshold = read_annotations(run.context.study.annotations.file), spec["threshold"]
+        people = people.join(labels.select("item", "cluster").unique(), on="item", how="left", maintain_order="left")
         consensus = majority(people, threshold).select(pl.lit(MAJORITY).alias("judge"), "item", "is_valid")
-        labels = pl.concat([labels, consensus])
+        labels = pl.concat([labels, consensus], how="diagonal")
     pairs = judge_pairs(labels)
     agreement = annotator_agreement(people, threshold)
     if people.is_empty():
@@ -35,6 +33,20 @@ def judge_agreement(run: Run) -> Result:
             "annotated items": people["item"].n_unique(),
             "annotated items that no judge saw": _unseen(labels),
         },
+    )
+
+
+def distinct_labels(tables: list[pl.DataFrame]) -> pl.DataFrame:
+    """One row for each judge and item, with the repetition that the item comes from: what is resampled.
+
+    A text may be judged twice, as cut at the limit and as ended by itself: the first label that is not missing counts.
+    """
+    schema = {"judge": pl.String, "item": pl.String, "is_valid": pl.Boolean, "sweep": pl.String, "seed": pl.Int64}
+    found = pl.concat([pl.DataFrame(schema=schema), *(table.select(*schema) for table in tables if not table.is_empty())])
+    known = found.group_by("judge", "item", maintain_order=True).agg(pl.col("is_valid").drop_nulls().first())
+    first = found.unique("item", keep="first", maintain_order=True)
+    return known.join(
+        first.select("item", cluster=pl.format("{} {}", "sweep", "seed")), on="item", how="left", maintain_order="left"
     )
 
 

@@ -136,6 +136,7 @@ TABLES = {
             "n": "Items that both have labelled.",
             "n_valid_a": "Of these, valid by a.",
             "n_valid_b": "Of these, valid by b.",
+            "n_resampled": "Repetitions that the items come from: what is resampled.",
             "accuracy": "Share of equal labels.",
             "precision": "Share of b's valid ones among a's.",
             "recall": "Share of a's valid ones among b's.",
@@ -149,6 +150,8 @@ TABLES = {
             "level": "Level of measurement: interval or nominal.",
             "n_items": "Items with at least two values.",
             "n_annotators": "Annotators that gave at least one.",
+            "n_resampled": "Repetitions that the items come from (an item that no judge saw stands alone): what is "
+            "resampled.",
             "alpha": "Krippendorff's α; null where undefined.",
         },
     ),
