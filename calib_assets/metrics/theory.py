@@ -148,7 +148,9 @@ def step_branching(trie) -> tuple[np.ndarray, bool]:
     """Branching of a task, step by step, and whether it is the same after every valid prefix (Assumption 5.1).
 
     The assumption asks for one length and, at each step, one number of valid tokens after every valid prefix.
-    A sequence that ended before a step counts as one choice there.
+    A sequence that ended before a step counts as one choice there. End tokens behind one answer (`terminated`, where
+    a model has several) are one choice too: Div is of answers, and the theorem would bound how these tokens are
+    chosen. It says nothing of answers with several spellings.
 
     Args:
         trie: `PrefixTrie` of the valid sequences.
@@ -168,14 +170,18 @@ def step_branching(trie) -> tuple[np.ndarray, bool]:
         raise ValueError(
             f"the trie has {int(trie.is_open.sum())} open nodes of unknown branching; explore it fully"
         )
-    n_children = np.diff(trie.child_start)
+    above = trie.parent[trie.leaves]
+    before_end, _ = np.unique(np.stack([above, trie.answer[trie.leaves]]), axis=1)  # once for each answer that ends there
+    repeated = np.bincount(above, minlength=trie.n_nodes) - np.bincount(before_end, minlength=trie.n_nodes)
+    n_children = np.diff(trie.child_start) - repeated
     smallest, largest, ended = [], [], False
     for step in range(trie.max_depth):
         at_step = n_children[trie.depth == step]
         ended |= bool((at_step == 0).any())
         smallest.append(1 if ended else int(at_step.min()))
         largest.append(int(at_step.max()))
-    return np.array(smallest), not ended and smallest == largest
+    one_spelling = before_end.size == trie.n_answers
+    return np.array(smallest), one_spelling and not ended and smallest == largest
 
 
 def _tightest(rho, eta, delta):

@@ -187,6 +187,35 @@ def test_branching_of_each_step(sequences, branching, holds):
     assert (found.tolist(), is_invariant) == (branching, holds)
 
 
+@pytest.mark.parametrize(
+    ("sequences", "answers", "branching", "holds"),
+    [
+        ([[0, 8], [0, 9], [1, 8], [1, 9]], [0, 0, 1, 1], [2, 1], True),  # 8 and 9 end an answer
+        ([[0, 8], [0, 9], [0, 1, 8], [0, 1, 9]], [0, 0, 1, 1], [1, 2, 1], False),  # 0 ends, or goes on with 1
+        ([[0, 0], [1, 0], [2, 0]], [0, 0, 1], [3, 1], False),  # two spellings of one answer
+        ([[0], [1]], [0, 0], [1], True),
+    ],
+)
+def test_end_tokens_of_one_answer_are_one_choice(sequences, answers, branching, holds):
+    found, is_invariant = step_branching(PrefixTrie.from_sequences(sequences, answers))
+    assert (found.tolist(), is_invariant) == (branching, holds)
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+def test_the_bound_of_a_geometric_model_holds_with_two_end_tokens(temperature):
+    # Three answers lead a geometric ranking; each ends with one of two tokens, of which the model prefers the first.
+    vocab, ends = 400, (3, 4)
+    trie = PrefixTrie.from_sequences([[a, e] for a in range(3) for e in ends], [a for a in range(3) for _ in ends])
+    ending = np.full(vocab, -40.0)
+    ending[list(ends)] = [0.0, -9.0]
+    logits = np.stack([-0.7 * np.arange(vocab), ending, ending, ending])
+    points = sweep(trie, logits, DecodingGrid((temperature,), {"unrestricted": (None,)})).points
+    row = theory_f4(trie, points, vocab).row(0, named=True)
+    assert row["assumption_holds"] and row["branching_length"] == 1
+    assert row["diversity"] <= row["bound_finite_vocabulary"] + 1e-9
+    assert row["bound_f5"] == pytest.approx(diversity_bound_f5(1, row["epsilon"], vocab))
+
+
 def test_bad_input(small_task, swept):
     with pytest.raises(ValueError, match="no rule 'unrestricted'"):
         theory_f4(small_task.trie, swept.filter(pl.col("rule") == "top_k"), small_task.vocab)

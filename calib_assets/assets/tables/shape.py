@@ -15,7 +15,7 @@ TABLES = {
             "average_precision": "Mean precision at the ranks of the valid tokens.",
             "precision_at_n_valid": "Precision of the top n_valid tokens.",
             "last_valid_rank": "Rank of the least likely valid token.",
-            "is_order_calibrated": "Whether every valid token is more likely than every invalid one.",
+            "is_order_calibrated": "Whether no invalid token is more likely than a valid one.",
             "shape_divergence": "KL divergence of the valid tokens' distribution from the one that makes all answers "
             "equally likely, nats; null where continuations are not all known.",
             "effective_support": "exp(entropy over the valid tokens) / their number: 1 if all are equally likely.",
@@ -69,7 +69,7 @@ TABLES = {
             "leaked": "Probability that leaves the valid set.",
         },
     ),
-    "sequence_precision_recall": Table("One setting of a cutoff rule."),
+    "sequence_precision_recall": Table("One setting of a rule; temperatures that change nothing are listed once."),
     "theory_e3": Table(
         "Theorem E.3 for one η and δ.",
         {
@@ -89,7 +89,7 @@ TABLES = {
             "bound_f4": "Bound on Div of Theorem F.4.",
             "bound_f5": "Bound on Div of Corollary F.5.",
             "bound_finite_vocabulary": "Theorem F.4 corrected for a finite vocabulary (docs/papers.md).",
-            "branching_length": "m: steps with more than one valid token (Assumption 5.1).",
+            "branching_length": "m: steps with more than one valid token, end tokens counted once (Assumption 5.1).",
             "assumption_holds": "Whether Assumption 5.1 holds for this task.",
         },
     ),
