@@ -86,23 +86,34 @@ def complete(
         One row for each, with the columns of :data:`SCHEMA` behind ``seed``.
     """
     with speaking(run, start) as speaker:
-        rows = [None] * len(leaves)
-        ended = [bool(path) and (path[-1] in speaker.model.tokenization.end_ids or speaker.stopped(path))
-                 for _, path, _ in leaves]
-        for place, (node, path, sample) in enumerate(leaves):
-            if ended[place]:
-                rows[place] = _row(speaker, node, path, sample, (), "end", 0.0)
-        open_places = [place for place, is_ended in enumerate(ended) if not is_ended]
-        requests = [Request(leaves[p][1], (start["seed"], leaves[p][0], leaves[p][2])) for p in open_places]
-        found = speaker.model.continuations(
-            speaker.context_ids, requests, policy, limit, stop=speaker.stopped if speaker.prompt.stop else None
-        )
-        for answer in found:
-            place = open_places[answer.index]
-            node, path, sample = leaves[place]
-            rows[place] = _row(speaker, node, path, sample, answer.ids, answer.finish, answer.log_probability)
+        rows = continued(speaker, start["seed"], leaves, policy, limit)
     seed = pl.lit(start["seed"], pl.Int64).alias("seed")
     return pl.DataFrame(rows, schema=SCHEMA).select(seed, pl.all())
+
+
+def continued(
+    speaker: Speaker, seed: int, leaves: Sequence[tuple[int, tuple[int, ...], int]], policy: Policy, limit: int
+) -> list[dict]:
+    """:func:`complete` as rows, for a model that stands at its context."""
+    rows = [None] * len(leaves)
+    ended = [bool(path) and (path[-1] in speaker.model.tokenization.end_ids or speaker.stopped(path))
+             for _, path, _ in leaves]
+    for place, (node, path, sample) in enumerate(leaves):
+        if ended[place]:
+            rows[place] = _row(speaker, node, path, sample, (), "end", 0.0)
+    open_places = [place for place, is_ended in enumerate(ended) if not is_ended]
+    requests = [Request(leaves[p][1], (seed, leaves[p][0], leaves[p][2])) for p in open_places]
+    stop, decode = speaker.prompt.stop, speaker.model.tokenization.decode
+    # What ends a continuation is asked of its new tokens alone, and these do not follow on the prefix: the leaf's path
+    # lies between. A stop text that runs over that border is found in the whole response, when the row is made.
+    found = speaker.model.continuations(
+        speaker.context_ids, requests, policy, limit, stop=(lambda new: stop in decode(new)) if stop else None
+    )
+    for answer in found:
+        place = open_places[answer.index]
+        node, path, sample = leaves[place]
+        rows[place] = _row(speaker, node, path, sample, answer.ids, answer.finish, answer.log_probability)
+    return rows
 
 
 def _row(speaker: Speaker, node, path, sample, ids, finish, log_probability) -> dict:
