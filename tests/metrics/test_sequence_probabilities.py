@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from calib_assets.decoding import Unrestricted
-from calib_assets.metrics import sequence_probabilities, validity_diversity
+from calib_assets.decoding import PrefixTrie, Unrestricted
+from calib_assets.metrics import leaked_mass, sequence_probabilities, validity_diversity
 
 
 @given(st.lists(st.floats(-800, 0), min_size=1, max_size=8), st.floats(0.01, 5))
@@ -89,3 +89,37 @@ def test_bad_input(log_p, temperatures, texts, message):
 def test_a_mass_that_rounding_lifts_above_one_leaves_none_to_the_invalid():
     table = sequence_probabilities(np.log([[0.5, 0.5]]) + 1e-12, [1.0], ["a", "b"])  # the sum is 1 + 1e-12
     assert table.select("probability", "log_probability").row(2) == (0.0, None)
+
+
+def test_every_way_out_of_the_trie_by_enumeration(small_task):
+    """Each prefix that leaves the valid set, one by one: its probability, from the sequences alone."""
+    rows = {tuple(small_task.trie.path(node)): i for i, node in enumerate(small_task.trie.internal)}
+    temperatures = (0.5, 1.0, 4.0)
+    table = leaked_mass(small_task.trie, small_task.logits, temperatures)
+    for temperature, found in zip(temperatures, table.iter_rows(named=True), strict=True):
+        step = {p: np.exp(log_softmax(small_task.logits[i].astype(float) / temperature)) for p, i in rows.items()}
+        reached = {p: math.prod(step[p[:t]][p[t]] for t in range(len(p))) for p in [*rows, *small_task.sequences]}
+        out = [
+            reached[prefix] * step[prefix][token]
+            for prefix in rows
+            for token in range(small_task.vocab)
+            if (*prefix, token) not in reached
+        ]
+        assert found["temperature"] == temperature and found["open"] == 0.0
+        assert found["leaked"] == pytest.approx(math.fsum(out), rel=1e-12)
+        assert found["valid"] == pytest.approx(math.fsum(reached[s] for s in small_task.sequences), rel=1e-12)
+
+
+def test_a_small_leak_is_not_lost_beside_one():
+    trie = PrefixTrie.from_sequences([[0, 0]])
+    table = leaked_mass(trie, np.array([[0.0, -60.0], [0.0, -50.0]]), [1.0])
+    assert table["leaked"][0] == pytest.approx(math.exp(-60) + math.exp(-50), rel=1e-12)
+
+
+def test_what_stays_on_open_nodes_is_neither_valid_nor_leaked():
+    # Root: token 0 is unexplored, token 1 leads on to an answer, token 2 is invalid.
+    trie = PrefixTrie.from_nodes([-1, 0, 0, 2], [-1, 0, 1, 0], [-1, -1, -1, 0], [False, True, False, False])
+    table = leaked_mass(trie, np.log([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1]]), [1.0])
+    assert table.row(0) == pytest.approx((1.0, 0.3 * 0.6, 0.5, 0.2 + 0.3 * 0.4))
+    with pytest.raises(ValueError, match="1 rows, the trie 2 internal nodes"):
+        leaked_mass(trie, np.zeros((1, 3)), [1.0])

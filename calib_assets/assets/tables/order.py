@@ -4,6 +4,13 @@ from calib_assets.assets.tables.table import Table
 
 LABEL = {"kind": "Kind of judge: llm, verifier or local.", "reason": "The judge's words before its scores."}
 DEPTHS = {"depth": "Depth of the candidates: 1 is the children of the root."}
+MEANS = {
+    **DEPTHS,
+    "auc": "Mean area under the nodes' frontiers, in [0, 1].",
+    "recall_at_precision": "Mean of the nodes' largest recall at precision p0 or better.",
+    "recall_ci_low": "Lower end of the 95 % bootstrap interval of recall_at_precision; null where undefined.",
+    "recall_ci_high": "Upper end of the 95 % bootstrap interval of recall_at_precision; null where undefined.",
+}
 CONTINUATION = {"continuation": "greedy or sampled continuations behind the labels."}
 
 TABLES = {
@@ -16,7 +23,7 @@ TABLES = {
             "prefix": "Text of the prefix that the model sampled.",
             "n_prefix_tokens": "Tokens of the prefix.",
             "prefix_ids": "Token ids of the prefix.",
-            "response": "The response as far as the prefix goes.",
+            "response": "The sampled response that it is cut from, as far as a prefix may reach.",
         },
     ),
     "sweep_tree": Table(
@@ -94,7 +101,7 @@ TABLES = {
         },
     ),
     "depth_frontiers": Table("One recall at one depth: precision over the nodes.", DEPTHS),
-    "depth_summaries": Table("One depth.", {**DEPTHS, "auc": "Mean area under the nodes' frontiers, in [0, 1]."}),
+    "depth_summaries": Table("One depth.", MEANS),
     "greedy_robustness": Table(
         "One leaf by one judge: the greedy continuation beside the sampled ones.",
         {
@@ -107,7 +114,7 @@ TABLES = {
         },
     ),
     "robustness_frontiers": Table("As depth_frontiers, from both kinds of continuations.", {**DEPTHS, **CONTINUATION}),
-    "robustness_summaries": Table("As depth_summaries, from both kinds of continuations.", {**DEPTHS, **CONTINUATION}),
+    "robustness_summaries": Table("As depth_summaries, from both kinds of continuations.", {**MEANS, **CONTINUATION}),
     "oracle_tokens": Table(
         "The tokens that the sweep found valid behind one path.",
         {"path": "Token ids from the root.", "tokens": "Ids of the valid next tokens."},
@@ -157,7 +164,7 @@ TABLES = {
     ),
     "model_scaling": Table(
         "One model at one depth of a sweep; depth 0 is all depths together.",
-        {"stage": "pre-trained or post-trained."},
+        {**MEANS, "depth": "Depth of the candidates; 0 is all depths together.", "stage": "pre-trained or post-trained."},
     ),
 }
 

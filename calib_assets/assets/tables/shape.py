@@ -59,7 +59,12 @@ TABLES = {
     ),
     "sequence_probabilities": Table(
         "One answer at one temperature, and one row (answer -1) for all invalid outputs together.",
-        {"rank": "Rank of the answer; null for the invalid outputs.", "text": "The answer, or (invalid)."},
+        {
+            "rank": "Rank of the answer; null for the invalid outputs.",
+            "text": "The answer, or (invalid).",
+            "probability": "Probability of the answer at this temperature, without truncation.",
+            "log_probability": "Natural log of it, nats; null where nothing is left to the invalid outputs.",
+        },
     ),
     "leaked_mass": Table(
         "One temperature without truncation.",
