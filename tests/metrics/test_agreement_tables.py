@@ -24,8 +24,8 @@ verdict = st.sampled_from([True, False, None])
 score = st.sampled_from([None, 50, 98, 99, 100])
 
 
-# Two prompts with two answers each, one with one, and an item of which nothing is known.
-CLUSTER = {"u": "p", "v": "q", "w": "p", "x": "q", "y": "u", "z": None}
+# Two prompts with two answers each, one with one, and an item of which nothing is known, with the name of that prompt.
+CLUSTER = {"u": "p", "v": "q", "w": "p", "x": "q", "y": "z", "z": None}
 
 
 def clustered(table, draw):
