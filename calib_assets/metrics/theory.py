@@ -171,7 +171,7 @@ def step_branching(trie) -> tuple[np.ndarray, bool]:
             f"the trie has {int(trie.is_open.sum())} open nodes of unknown branching; explore it fully"
         )
     above = trie.parent[trie.leaves]
-    before_end, _ = np.unique(np.stack([above, trie.answer[trie.leaves]]), axis=1)  # once for each answer that ends there
+    before_end, _ = np.unique(np.stack([above, trie.answer[trie.leaves]]), axis=1)  # once for each answer ending there
     repeated = np.bincount(above, minlength=trie.n_nodes) - np.bincount(before_end, minlength=trie.n_nodes)
     n_children = np.diff(trie.child_start) - repeated
     smallest, largest, ended = [], [], False

@@ -48,7 +48,8 @@ def test_people_are_compared_with_judges(results, workplace, instance):
     pairs = results.table("judge_agreement", "judge_pairs")
     (row,) = pairs.filter((pl.col("judge_a") == "strict") & (pl.col("judge_b") == MAJORITY)).iter_rows(named=True)
     assert (row["n"], row["accuracy"], row["n_valid_a"]) == (12, 1.0, sum(valid[item] for item in items))
-    seen = results.table("judge_labels").filter(pl.col("item").is_in(items)).unique("item", keep="first", maintain_order=True)
+    seen = results.table("judge_labels").filter(pl.col("item").is_in(items))
+    seen = seen.unique("item", keep="first", maintain_order=True)
     assert row["n_resampled"] == seen.select("sweep", "seed").n_unique()
     alpha = results.table("judge_agreement", "annotator_agreement").filter(pl.col("measure") == "valid")
     assert alpha["n_annotators"][0] == 3 and alpha["alpha"][0] < 0.5

@@ -42,7 +42,8 @@ def distinct_labels(tables: list[pl.DataFrame]) -> pl.DataFrame:
     A text may be judged twice, as cut at the limit and as ended by itself: the first label that is not missing counts.
     """
     schema = {"judge": pl.String, "item": pl.String, "is_valid": pl.Boolean, "sweep": pl.String, "seed": pl.Int64}
-    found = pl.concat([pl.DataFrame(schema=schema), *(table.select(*schema) for table in tables if not table.is_empty())])
+    labelled = [table.select(*schema) for table in tables if not table.is_empty()]
+    found = pl.concat([pl.DataFrame(schema=schema), *labelled])
     known = found.group_by("judge", "item", maintain_order=True).agg(pl.col("is_valid").drop_nulls().first())
     first = found.unique("item", keep="first", maintain_order=True)
     return known.join(

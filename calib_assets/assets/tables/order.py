@@ -164,7 +164,11 @@ TABLES = {
     ),
     "model_scaling": Table(
         "One model at one depth of a sweep; depth 0 is all depths together.",
-        {**MEANS, "depth": "Depth of the candidates; 0 is all depths together.", "stage": "pre-trained or post-trained."},
+        {
+            **MEANS,
+            "depth": "Depth of the candidates; 0 is all depths together.",
+            "stage": "pre-trained or post-trained.",
+        },
     ),
 }
 
