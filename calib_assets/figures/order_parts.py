@@ -97,8 +97,9 @@ def error_bars(
 
 
 def no_interval(rows: pl.DataFrame, low: str = "ci_low") -> str:
-    """The footnote sentence where no row has an interval, which one seed alone cannot give."""
-    return "" if rows.is_empty() or rows[low].null_count() < rows.height else "No intervals: they need two seeds."
+    """The footnote sentence where no row has an interval, which needs seeds that differ."""
+    known = rows.is_empty() or rows[low].null_count() < rows.height
+    return "" if known else "No intervals: they need two seeds that differ."
 
 
 def nothing(axes: Axes, reason: str) -> None:

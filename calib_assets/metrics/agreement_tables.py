@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from calib_assets.metrics._tables import check_columns, check_unique
+from calib_assets.metrics._tables import check_columns, check_unique, open_interval
 from calib_assets.metrics.agreement import (
     alpha_of_sums,
     binary_agreement,
@@ -57,8 +57,8 @@ def judge_pairs(labels: pl.DataFrame, bootstrap: Bootstrap = Bootstrap()) -> pl.
     Returns:
         Columns of `PAIR_SCHEMA`; one row per pair. ``judge_b`` is taken as the truth: `MAJORITY` where it is
         one of the two, else the judge that comes later in ``labels``. Null where undefined
-        (`binary_agreement`); intervals leave undefined draws out, and are null with one cluster. ``n_resampled``
-        is the number of clusters.
+        (`binary_agreement`); intervals leave undefined draws out, and are null with one cluster or where all
+        draws are alike. ``n_resampled`` is the number of clusters.
 
     Raises:
         ValueError: If a column is missing, a judge gives an item two labels, or an item is of two clusters.
@@ -199,7 +199,8 @@ def _alpha_row(given, level, bootstrap) -> dict:
         draws = alpha_of_sums(sums[:, 0], sums[:, 1:], distances)
     estimate = from_draws(est, draws, row["n_resampled"], bootstrap.level)
     alpha = None if np.isnan(est) else estimate.est
-    return row | {"alpha": alpha, "ci_low": estimate.ci_low, "ci_high": estimate.ci_high}
+    low, high = open_interval(estimate.ci_low, estimate.ci_high)
+    return row | {"alpha": alpha, "ci_low": low, "ci_high": high}
 
 
 def _pair_intervals(a, b, clusters, bootstrap) -> dict[str, float | None]:
@@ -213,5 +214,6 @@ def _pair_intervals(a, b, clusters, bootstrap) -> dict[str, float | None]:
     estimate = from_draws(coefficients(cells.sum(axis=0)), draws, n_clusters, bootstrap.level)
     for name, est, low, high in zip(COEFFICIENTS, estimate.est, estimate.ci_low, estimate.ci_high, strict=True):
         if not np.isnan([est, low, high]).any():
-            ends |= {f"{name}_ci_low": float(low), f"{name}_ci_high": float(high)}
+            low, high = open_interval(float(low), float(high))
+            ends |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
     return ends

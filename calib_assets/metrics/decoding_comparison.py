@@ -83,7 +83,8 @@ def decoding_points(
     Returns:
         Columns of `POINT_SCHEMA`; by judge, strategy, parameter, temperature, over. ``validity`` is the share
         of valid among judged samples, null if none is judged; ``n_contexts`` is the number of seeds that the
-        two diversities average over, which are null if it is 0. Intervals are null with one such seed.
+        two diversities average over, which are null if it is 0. Intervals are null with one such seed, or where
+        all seeds are alike.
 
     Raises:
         ValueError: If a column is missing, a judge gives an item two labels, an embedding is missing or

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from calib_assets.metrics._tables import check_columns, mean_with_interval
+from calib_assets.metrics._tables import check_columns, mean_with_interval, open_interval
 from calib_assets.metrics.node_frontiers import CURVE_SCHEMA, SUMMARY_SCHEMA
 from calib_assets.stats import Bootstrap, cluster_bootstrap
 
@@ -62,7 +62,7 @@ def depth_frontiers(
 
     Returns:
         Columns of `FRONTIER_SCHEMA`; by judge, weighting, depth, recall. ``n_nodes`` have a curve; the
-        interval is null with a single seed.
+        interval is null with a single seed, or where all seeds have one mean.
 
     Raises:
         ValueError: If a column is missing, the grid is not rising within [0, 1], or a curve ends below
@@ -88,6 +88,9 @@ def depth_frontiers(
         estimate = cluster_bootstrap(
             precision, seeds, n_boot=bootstrap.n_boot, rng=bootstrap.rng(), level=bootstrap.level
         )
+        ends = [(None, None)] * recalls.size
+        if estimate.ci_low is not None:
+            ends = [open_interval(*pair) for pair in zip(estimate.ci_low, estimate.ci_high, strict=True)]
         columns = {
             "judge": pl.repeat(judge, recalls.size, eager=True, dtype=pl.String),
             "weighting": pl.repeat(weighting, recalls.size, eager=True, dtype=pl.String),
@@ -97,8 +100,8 @@ def depth_frontiers(
             "min": precision.min(axis=0),
             "max": precision.max(axis=0),
             "n_nodes": pl.repeat(len(precision), recalls.size, eager=True, dtype=pl.Int64),
-            "ci_low": estimate.ci_low,
-            "ci_high": estimate.ci_high,
+            "ci_low": [low for low, _ in ends],
+            "ci_high": [high for _, high in ends],
         }
         parts.append(pl.DataFrame(columns, schema=FRONTIER_SCHEMA))
     return pl.concat(parts)
@@ -114,7 +117,7 @@ def depth_summaries(summaries: pl.DataFrame, bootstrap: Bootstrap = Bootstrap())
     Returns:
         Columns of `DEPTH_SCHEMA`; by judge, weighting, depth. ``n_nodes`` have a curve and enter the means;
         ``n_without_valid`` have none. The means are null where no node has a curve, the intervals also with
-        a single seed; ``n_seeds`` of the nodes with a curve are what is resampled.
+        a single seed or seeds that are all alike; ``n_seeds`` of the nodes with a curve are what is resampled.
 
     Raises:
         ValueError: If a column is missing or ``p0`` differs between rows.

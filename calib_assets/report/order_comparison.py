@@ -60,8 +60,9 @@ def judge_pairs(table: pl.DataFrame) -> Shown:
         "n_valid_a": Column("Valid by judge", "count"),
         "n_valid_b": Column("Valid by reference", "count"),
     }
+    ends = Column("95 % interval", null_means="no two repetitions that differ")
     for name, column in _AGREEMENT.items():
-        columns |= {name: column, f"{name}_interval": Column("95 % interval", null_means="no value to resample")}
+        columns |= {name: column, f"{name}_interval": ends}
     return frame, columns
 
 
@@ -75,5 +76,5 @@ def annotators(table: pl.DataFrame) -> Shown:
         "n_items": Column("Items", "count"),
         "n_annotators": Column("Annotators", "count"),
         "alpha": Column("Krippendorff's α", "number", "all scores are equal"),
-        "interval": Column("95 % interval", null_means="no value to resample"),
+        "interval": Column("95 % interval", null_means="no two repetitions that differ"),
     }

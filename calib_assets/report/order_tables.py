@@ -9,7 +9,7 @@ from calib_assets.report.contract import Column
 from calib_assets.report.shape_tables import Shown
 
 NO_CURVE = "no node has a valid candidate"
-ONE_SEED = "an interval needs two seeds, and a value"
+ONE_SEED = "an interval needs two seeds that differ"
 MEASURES = ("auc", "auc_ci_low", "auc_ci_high", "recall_at_precision", "recall_ci_low", "recall_ci_high")
 _MISSING = [name for name in STATUSES if name not in ("valid", "invalid")]
 

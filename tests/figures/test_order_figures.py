@@ -45,7 +45,7 @@ def test_depth_frontiers_are_the_rows_of_judge_and_weighting(order, judge, weigh
 def test_one_depth_is_one_panel_and_one_seed_has_no_interval(order):
     tables = order.cell(seeds=1, judges=("strict",))
     figure = figures.depth_frontiers(only(tables["depth_frontiers"], depth=1))
-    assert len(figure.axes) == 1 and "No intervals: they need two seeds." in footnote(figure)
+    assert len(figure.axes) == 1 and "No intervals: they need two seeds that differ." in footnote(figure)
     figures.png(figure, dpi=50)
     robust = figures.greedy_robustness(tables["robustness_frontiers"])
     assert "No intervals" in footnote(robust)

@@ -77,13 +77,14 @@ def labels_of(table, judge):
 
 
 def resampled(groups, function):
-    """Quantiles of a function of drawn indexes, undefined draws left out; None with fewer than two."""
+    """Quantiles of a function of drawn indexes, undefined draws left out; None with fewer than two, or of width 0."""
     if len(groups) < 2:
         return None, None
     drawn = np.random.default_rng(42).integers(len(groups), size=(few.n_boot, len(groups)))
     indexes = ([place for group in draw for place in groups[group]] for draw in drawn)
     values = [value for value in map(function, indexes) if value is not None]
-    return tuple(np.quantile(values, [0.025, 0.975])) if len(values) >= 2 else (None, None)
+    low, high = np.quantile(values, [0.025, 0.975]) if len(values) >= 2 else (0.0, 0.0)
+    return (low, high) if high - low > 1e-12 else (None, None)
 
 
 def same(found, expected):
@@ -184,6 +185,18 @@ def test_threshold_is_reached_not_passed():
     )
     assert majority(annotations, 79.9)["is_valid"].to_list() == [True]
     assert majority(annotations, 80)["is_valid"].to_list() == [False]
+
+
+def test_no_interval_where_all_items_agree():
+    alike = {"judge": ["a"] * 3 + ["b"] * 3, "item": list("xyz") * 2, "is_valid": [True, True, False] * 2}
+    labels = pl.DataFrame(alike)
+    row = judge_pairs(labels).row(0, named=True)
+    assert (row["accuracy"], row["kappa"], row["n_resampled"]) == (1.0, 1.0, 3)
+    assert row["accuracy_ci_low"] is row["accuracy_ci_high"] is row["kappa_ci_low"] is None
+    scores = dict.fromkeys(("grammar", "semantic", "overall"), [100, 100, 0, 0])
+    annotations = pl.DataFrame({"item": list("xxyy"), "annotator": list("pqpq"), **scores})
+    found = annotator_agreement(annotations).row(0, named=True)
+    assert (found["alpha"], found["ci_low"], found["ci_high"]) == (1.0, None, None)
 
 
 def test_no_interval_from_a_single_item():

@@ -26,9 +26,10 @@ GROUP = ["judge", "weighting", "depth"]
 
 
 def interval(values, seeds):
-    """Mean and interval over seeds, by the generic path."""
+    """Mean and interval over seeds, by the generic path; none of width 0."""
     found = cluster_bootstrap(np.array(values), np.array(seeds), np.mean, n_boot=few.n_boot)
-    return found.est, found.ci_low, found.ci_high
+    alike = found.ci_low is not None and found.ci_high - found.ci_low < 1e-12
+    return (found.est, None, None) if alike else (found.est, found.ci_low, found.ci_high)
 
 
 def same(found, expected):
@@ -109,6 +110,16 @@ def test_one_seed_has_no_interval(judged_trees):
     for table, column in ((frontiers, "ci_low"), (frontiers, "ci_high"), (summaries, "auc_ci_low")):
         assert table.height and table[column].null_count() == table.height
     assert frontiers["mean"].null_count() == 0
+
+
+def test_seeds_that_are_all_alike_have_no_interval(judged_trees):
+    tree, labels = judged_trees(5, n_seeds=1)
+    validity = token_validity(tree, labels)
+    copies = pl.concat([validity.with_columns(seed=pl.lit(seed, pl.Int64)) for seed in range(3)])
+    summaries, frontiers = depth_summaries(node_summaries(copies)), depth_frontiers(node_curves(copies))
+    assert summaries["n_seeds"].min() == 3 and summaries["auc"].null_count() == 0
+    for table, column in ((summaries, "auc_ci_low"), (summaries, "recall_ci_high"), (frontiers, "ci_low")):
+        assert table.height and table[column].null_count() == table.height
 
 
 def test_depth_without_any_curve(judged_trees):

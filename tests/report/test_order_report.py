@@ -201,7 +201,7 @@ def test_undefined_values_are_dashes_with_their_reason(order_study, read):
     section = order_section("m", "s", given, {})
     text = build_report([section], [], "", "R")
     assert 'title="no node has a valid candidate">—</td>' in text
-    assert 'title="an interval needs two seeds, and a value">—</td>' in text
+    assert 'title="an interval needs two seeds that differ">—</td>' in text
     assert "no setting reaches validity 0.8" in text
     read(text)
 
