@@ -60,9 +60,9 @@ def judge_pairs(table: pl.DataFrame) -> Shown:
         "n_valid_a": Column("Valid by judge", "count"),
         "n_valid_b": Column("Valid by reference", "count"),
     }
-    ends = Column("95 % interval", null_means="no two repetitions that differ")
+    span = Column("95 % interval", null_means="no two repetitions that differ")
     for name, column in _AGREEMENT.items():
-        columns |= {name: column, f"{name}_interval": ends}
+        columns |= {name: column, f"{name}_interval": span}
     return frame, columns
 
 
