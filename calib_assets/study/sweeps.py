@@ -144,7 +144,11 @@ class SweepRow(Row):
     prompts: str = Field(description="name of a prompt set")
     judges: Texts = Field(min_length=1, description="names of judges; the first one's labels define the oracle filter")
     seeds: int = Field(default=10, ge=1, description="repetitions, each with a random prompt and prefix")
-    seed: int = Field(default=0, ge=0, description="of the random choices; the r-th repetition uses (seed, r)")
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="of random prompts, prefixes, branches and leaves; repetition r uses (seed, r), its samples r",
+    )
     prefix: Prefixes = Prefixes()
     depth: int = Field(default=3, ge=1, le=3)
     stride: int = Field(default=10, ge=1, description="candidates are ranks 1, 1 + stride, …")
