@@ -158,8 +158,9 @@ class ArtifactStore:
         Raises:
             ResultError: If there is no such result or table, or its file is damaged.
         """
-        files = self._files(asset, cell, name)
-        return pl.concat([pl.read_parquet(io.BytesIO(self.read(asset, cell, file))) for file in files])
+        manifest = self.require(asset, cell)  # of all parts: another run may switch the result between two of them
+        files = _parts(manifest, name)
+        return pl.concat([pl.read_parquet(io.BytesIO(self._read(manifest, file))) for file in files])
 
     def scan(self, asset: str, cell: Cell, name: str) -> pl.LazyFrame:
         """One table of the result in use, left in its file: for tables that are larger than memory.
@@ -169,22 +170,17 @@ class ArtifactStore:
         """
         manifest = self.require(asset, cell)
         folder, paths = self.folder(asset, cell, manifest.fingerprint), []
-        files = self._files(asset, cell, name)
+        files = _parts(manifest, name)
         self._bring(manifest, [file for file in files if file in manifest.files])
         for file in files:
             path = folder / file
             if file not in manifest.files:
-                self.read(asset, cell, file)  # says what there is
+                self._read(manifest, file)  # says what there is
             if not path.is_file() or file_sha256(path) != manifest.files[file]["sha256"]:
                 place = f"{asset}[{'|'.join(cell)}]"
                 raise ResultError(f"{path} is missing or damaged; delete it and refresh {place}")
             paths.append(path)
         return pl.scan_parquet(paths)
-
-    def _files(self, asset: str, cell: Cell, name: str) -> list[str]:
-        """Files of a table, in order; the name of its one file where the result has neither: reading it says so."""
-        parts = sorted(fnmatch.filter(self.require(asset, cell).files, part_name(name, "[0-9]*")))
-        return parts or [f"{name}.parquet"]
 
     def require(self, asset: str, cell: Cell) -> Manifest:
         """Manifest of the result in use.
@@ -206,11 +202,13 @@ class ArtifactStore:
         Raises:
             ResultError: As :meth:`table`.
         """
-        manifest = self.require(asset, cell)
-        place = f"{asset}[{'|'.join(cell)}]"
+        return self._read(self.require(asset, cell), name)
+
+    def _read(self, manifest: Manifest, name: str) -> bytes:
+        place = f"{manifest.asset}[{'|'.join(manifest.cell)}]"
         if name not in manifest.files:
             raise ResultError(f"{place} has no file {name!r}; it has {', '.join(sorted(manifest.files))}")
-        path = self.folder(asset, cell, manifest.fingerprint) / name
+        path = self.folder(manifest.asset, manifest.cell, manifest.fingerprint) / name
         self._bring(manifest, [name])
         try:
             data = path.read_bytes()
@@ -323,6 +321,12 @@ class ArtifactStore:
         ]
         for _, path in sorted(others)[self.keep_previous :]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _parts(manifest: Manifest, name: str) -> list[str]:
+    """Files of a table, in order; the name of its one file where the result has neither: reading it says so."""
+    parts = sorted(fnmatch.filter(manifest.files, part_name(name, "[0-9]*")))
+    return parts or [f"{name}.parquet"]
 
 
 def part_name(name: str, number: int | str) -> str:

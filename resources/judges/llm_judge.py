@@ -9,6 +9,7 @@ from resources.endpoints.retries import RetryPolicy
 from resources.endpoints.store import Ledger
 from resources.judges.base import Progress
 from resources.judges.items import Judged, Pair  # noqa: F401 -- Pair: the doctest
+from resources.judges.reply import read_again
 from resources.judges.rubric_form import RubricForm
 from resources.judges.rubric_judge import RubricJudge
 from resources.judges.settings import LlmJudgeSettings
@@ -62,6 +63,9 @@ class LlmJudge(RubricJudge):
     def ledger(self) -> Ledger:
         """What this judge has spent on the store, in all runs."""
         return self.verdicts.ledger(self.identity())
+
+    def _read_today(self, verdict: AnyVerdict, judged: Judged) -> AnyVerdict:
+        return read_again(verdict, self.rubric, judged)
 
     def _judge_missing(self, work: Mapping[str, Judged], done: int, progress: Progress | None) -> dict[str, AnyVerdict]:
         from resources.endpoints.session import Session, run_to_end  # imports the client, which nobody else needs

@@ -56,6 +56,7 @@ class RubricJudge(Judge):
         keys = [self._key(identity, one) for one in asked]
         work = dict(zip(keys, asked, strict=True))
         known: dict[str, AnyVerdict] = self.verdicts.get(list(work), self.rubric.verdict)
+        known = {key: self._read_today(verdict, work[key]) for key, verdict in known.items()}
         missing = {key: one for key, one in work.items() if key not in known}
         if progress:
             progress(len(known), len(work))
@@ -64,6 +65,10 @@ class RubricJudge(Judge):
             known |= failed | self.verdicts.get(list(missing), self.rubric.verdict)
         check_missing(self.name, [known[key] for key in work], self.max_missing_share)
         return [known[key] for key in keys]
+
+    def _read_today(self, verdict: AnyVerdict, judged: Judged) -> AnyVerdict:
+        """A known verdict; a judge whose replies are read by rules reads it by those of today."""
+        return verdict
 
     @abstractmethod
     def _judge_missing(self, work: Mapping[str, Judged], done: int, progress: Progress | None) -> dict[str, AnyVerdict]:

@@ -1,13 +1,28 @@
 """Code versions on a real package written to disk, edited, and loaded anew."""
 
+import functools
 import importlib
+import inspect
+import re
 import sys
 import textwrap
+import types
 
+import polars as pl
 import pytest
 
+from calib_assets.assets import GRAPH
+from calib_assets.decoding import RULES
+from calib_assets.metrics import self_bleu
 from calib_assets.staleness import code_version as module
 from calib_assets.staleness.code_version import code_parts, code_version
+from calib_assets.study import rows
+from calib_assets.study.rows import partition_key
+from resources.embedders import HashedNgrams, SentenceEncoder
+from resources.judges import LlmJudge, LocalJudge, VerifierJudge
+from resources.language_models import MarkovModel, TransformersModel, VllmModel
+from resources.speakers import ApiSpeaker, LocalSpeaker
+from resources.speakers.question_form import QuestionForm
 
 HELPERS = '''
     """Helpers."""
@@ -164,3 +179,74 @@ def test_closure_variables_count():
 def test_what_has_no_source_is_refused():
     with pytest.raises(TypeError, match="no readable source"):
         code_version(len)
+
+
+# -- on the project itself --------------------------------------------------------------------------------------
+
+# Kinds of values that carry no decision of ours: names of types, what libraries define, handles.
+WITHOUT_CODE = {
+    *("collections.abc._CallableGenericAlias", "types.GenericAlias", "types.UnionType", "typing.TypeVar"),
+    *("typing._AnnotatedAlias", "typing._LiteralGenericAlias", "typing._LiteralSpecialForm", "typing._SpecialForm"),
+    *("builtins.builtin_function_or_method", "builtins.method", "numpy.ufunc", "polars.functions.col.Col"),
+    *("numpy.lib._index_tricks_impl.RClass", "scipy.stats._continuous_distns.beta_gen", "os._Environ"),
+    *("_thread.lock", "logging.Logger", "resources.language_models.loading.LoadedModels"),
+    "json.decoder.JSONDecoder",  # its hook is a class that the same functions name
+    "calib_assets.decoding.rules.base.Registry",  # dispatched: nodes name the rules of the study
+}
+
+
+def _values(roots):
+    """(place, value) of everything that is no function or class, in all that project code reaches."""
+    pending, seen = [inspect.unwrap(root) for root in roots], set()
+    while pending:
+        item = pending.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        for name, value in module._reached(item, module._tree(item)):
+            value = inspect.unwrap(value) if callable(value) else value
+            if isinstance(value, types.FunctionType | type):
+                pending += [value] if module._in_project(value) else []
+            else:
+                yield f"{module._name(item)}:{name}", value
+
+
+def test_nothing_that_decides_is_invisible_to_code_versions():
+    """A new kind of constant is counted, or said here to decide nothing."""
+    roots = [node.body for node in GRAPH.nodes.values()]
+    roots += [LlmJudge, LocalJudge, VerifierJudge, MarkovModel, TransformersModel, VllmModel, SentenceEncoder]
+    roots += [HashedNgrams, ApiSpeaker, LocalSpeaker, QuestionForm, *RULES.values()]
+    invisible = {}
+    for place, value in _values(roots):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        if module._constant(value, []) is None and not kind.startswith("_cython") and kind not in WITHOUT_CODE:
+            invisible[place] = kind
+    assert invisible == {}
+
+
+def test_expressions_count_and_those_that_did_not_once_are_none_while_they_are_what_they_were(monkeypatch):
+    assert any(name.endswith("words:_WORD") for name in code_parts(self_bleu))
+    place = "calib_assets.study.rows.partition_key:KEY"
+    assert set(module.AS_BEFORE) >= {place} and place not in code_parts(partition_key)
+    monkeypatch.setattr(rows, "KEY", re.compile("other"))
+    module._expanded.cache_clear()
+    try:
+        assert place in code_parts(partition_key)
+    finally:
+        module._expanded.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (re.compile("a"), re.compile("b")),
+        (re.compile("a"), re.compile("a", re.IGNORECASE)),
+        (types.MappingProxyType({"a": 1}), types.MappingProxyType({"a": 2})),
+        (pl.DataFrame({"a": [1]}), pl.DataFrame({"a": [2]})),
+        (functools.partial(max, 1), functools.partial(max, 2)),
+        (functools.partial(max, key=1), functools.partial(min, key=1)),
+    ],
+)
+def test_constants_of_every_kind_are_told_apart(one, other):
+    texts = [module._constant(value, []) for value in (one, other)]
+    assert None not in texts and texts[0] != texts[1]

@@ -60,3 +60,23 @@ def test_a_damaged_or_missing_part_is_named(tmp_path, monkeypatch):
     assert "big-00002.parquet is missing" in store.damage(store.current("big", ("m",)))
     with pytest.raises(ResultError, match="has no file 'other.parquet'"):
         store.scan("big", ("m",), "other")
+
+
+def test_parts_of_two_results_are_never_mixed(tmp_path, monkeypatch):
+    """Another run switches the result in use while a table is read, part by part."""
+
+    class Switching(ArtifactStore):
+        def current(self, asset, cell):
+            manifests.append(manifests.pop(0))
+            return manifests[-1]
+
+    store, _ = written(tmp_path, FRAMES, monkeypatch, 1)
+    first = store.current("big", ("m",))
+    run = Run(Context(None, None, store, None), "big", ("m",), store.folder("big", ("m",), "g"), "g", print)
+    result = streamed(run, "big", iter([frame.with_columns(value=9) for frame in FRAMES]), SCHEMA)
+    store.publish(Manifest("big", ("m",), "g", result.written_digest, {}, result.written))
+    manifests = [first, store.current("big", ("m",))]
+    for read in (Switching(tmp_path).table, lambda *place: Switching(tmp_path).scan(*place).collect()):
+        for _ in range(2):
+            values = read("big", ("m",), "big")["value"]
+            assert (values == 9).all() or not (values == 9).any()

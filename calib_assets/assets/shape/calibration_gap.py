@@ -3,6 +3,7 @@
 from calib_assets.metrics import calibration_gap as split
 from calib_assets.staleness.graph import Node
 from calib_assets.staleness.run import Result, Run
+from calib_assets.study.slices import rules_in_use
 
 
 def calibration_gap(run: Run) -> Result:
@@ -22,4 +23,5 @@ NODE = Node(
     group="shape",
     description="Order gap = 1 − Div(cutoff oracle); shape gap = Div(cutoff oracle) − Div(best practical rule), at "
     "each validity floor (Paper A §5.3).",
+    dispatches=lambda study, cell: rules_in_use(study),  # which rules are oracles, which keep ranks
 )

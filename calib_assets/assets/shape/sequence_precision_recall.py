@@ -8,6 +8,7 @@ from calib_assets.figures.encode import thumbnail
 from calib_assets.metrics.pareto import FLOOR_TOLERANCE
 from calib_assets.staleness.graph import Node
 from calib_assets.staleness.run import Result, Run
+from calib_assets.study.slices import rules_in_use
 
 KEYS = ["rule", "parameter", "temperature"]
 
@@ -39,4 +40,5 @@ NODE = Node(
     description="Sequence precision and recall of every cutoff rule, and the exact factors behind them "
     "(Paper A §4, Definition 4.1, Theorem E.1).",
     preview=lambda result: thumbnail(figure(result.tables["sequence_precision_recall"])),
+    dispatches=lambda study, cell: rules_in_use(study),  # which rules are oracles, which keep ranks
 )

@@ -7,6 +7,7 @@ from calib_assets.metrics import theory_e3, theory_f4
 from calib_assets.metrics.theory import E3_SCHEMA, F4_SCHEMA
 from calib_assets.staleness.graph import Node
 from calib_assets.staleness.run import Result, Run
+from calib_assets.study.slices import rules_in_use
 
 
 def theory_bounds(run: Run) -> Result:
@@ -46,4 +47,5 @@ NODE = Node(
     group="shape",
     description="Bounds of Theorems E.3 and F.4 (and F.5, F.6) beside the measured values (Paper A, App. E and F).",
     preview=lambda result: thumbnail(shape_bound(result.tables["theory_f4"])),
+    dispatches=lambda study, cell: rules_in_use(study),  # which rules are oracles, which keep ranks
 )
