@@ -125,9 +125,9 @@ def test_ten_thousand_sequences_of_ten_tokens_in_under_a_second():
     sequences = np.full((10_000, 10), 44)
     sequences[:, ::3] = digits
     rows = sequences.tolist()
-    start = time.perf_counter()
+    start = time.process_time()  # not the time that passes: a shared machine must not fail the test
     trie = PrefixTrie.from_sequences(rows)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     # Each digit but the last is followed by two separators, so levels hold 1, 10 x3, 100 x3, 1000 x3, 10000
     # nodes.
     assert trie.n_nodes == 1 + 3 * (10 + 100 + 1000) + 10_000

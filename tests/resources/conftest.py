@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from itertools import count
 from pathlib import Path
@@ -90,17 +91,25 @@ def tokenizers_of_both_kinds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server():
-    """The process of fault_server.py: ``url``, ``key`` and ``stats(prefix)`` (what it counted for ids)."""
+    """The process of fault_server.py: ``url``, ``key``, ``stats(prefix)`` (what it counted for ids) and ``rest()``."""
     script = Path(__file__).parent / "judges" / "fault_server.py"
     process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     port = process.stdout.readline().strip()
     url = f"http://127.0.0.1:{port}"
 
     def stats(prefix: str = "") -> dict:
-        with urllib.request.urlopen(f"{url}/stats?{prefix}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/stats?{prefix}", timeout=120) as answer:
             return json.load(answer)
 
-    yield SimpleNamespace(url=f"{url}/v1", stats=stats, key="sk-correct-horse-battery-staple")
+    def rest() -> None:
+        """Wait until nothing is in flight, also nothing of a client that was killed."""
+        quiet, end = 0, time.monotonic() + 60
+        while quiet < 3:
+            time.sleep(0.05)
+            quiet = quiet + 1 if stats()["in_flight"] == 0 else 0
+            assert time.monotonic() < end, "calls are still in flight after a minute"
+
+    yield SimpleNamespace(url=f"{url}/v1", stats=stats, rest=rest, key="sk-correct-horse-battery-staple")
     process.kill()
     process.wait()
     process.stdout.close()

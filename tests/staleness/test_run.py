@@ -93,7 +93,7 @@ def test_two_launches_at_once_compute_once(view):
 
     thread = threading.Thread(target=first)
     thread.start()
-    begun.wait(10)
+    assert begun.wait(120)
     statuses.append(run(view, "double"))
     thread.join()
     assert sorted(statuses) == ["computed", "hit"] and STATE["calls"].count("double") == 1

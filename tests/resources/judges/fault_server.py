@@ -144,8 +144,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             if method == "GET":
                 prefix = target.partition("?")[2]
                 found = {name: entry for name, entry in LOG.items() if name.startswith(prefix)}
-                most = FLYING[prefix]["most"]
-                status, body = 200, json.dumps({"ids": found, "most_in_flight": most}).encode()
+                most, now = FLYING[prefix]["most"], sum(flying["now"] for flying in FLYING.values())
+                said = {"ids": found, "most_in_flight": most, "in_flight": now}
+                status, body = 200, json.dumps(said).encode()
             else:
                 request = json.loads(data)
                 flying = FLYING[SPEC.search(request["messages"][-1]["content"])["id"].partition("/")[0]]

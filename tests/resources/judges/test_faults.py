@@ -44,8 +44,8 @@ def test_one_item(script, judge, item, id_of, server):
 
 def test_hanging_server_is_left_after_the_timeout(judge, item):
     started = time.perf_counter()
-    [verdict] = judge(timeout_s=0.3).judge([item("hang|hang|ok")])
-    assert verdict.status == "ok" and 0.6 <= time.perf_counter() - started < 10
+    [verdict] = judge(timeout_s=1).judge([item("hang|hang|ok")])
+    assert verdict.status == "ok" and 2 <= time.perf_counter() - started < 30  # a hanging call lasts for 30 s
 
 
 def test_retry_after_is_honoured_in_seconds_and_as_a_date(judge, item):
@@ -55,22 +55,22 @@ def test_retry_after_is_honoured_in_seconds_and_as_a_date(judge, item):
         waits.append(seconds)
 
     policy = RetryPolicy(sleep=sleep, uniform=lambda: 0.5, base_s=1.0, cap_s=3.0, max_retry_after_s=1e4)
-    [verdict] = judge(retries=policy).judge([item("429:7|429|500|429date:100|500|ok")])
+    [verdict] = judge(retries=policy).judge([item("429:7|429|500|429date:1000|500|ok")])
     assert verdict.status == "ok"
     # Attempts 2, 3 and 5 have no Retry-After: half of min(cap, 1 * 2^(n-1)).
     assert waits[:3] == [7.0, 1.0, 1.5] and waits[4] == 1.5
-    assert 97 < waits[3] <= 100  # dates have whole seconds
+    assert 900 < waits[3] <= 1000  # dates have whole seconds, and their delivery takes time
 
 
 def test_nobody_calls_while_a_servers_retry_after_is_waited_for(judge, item, server, id_of):
-    items = [item("ok"), item("429:1|ok"), *(item("slow:0.05") for _ in range(30))]
+    items = [item("ok"), item("429:3|ok"), *(item("slow:0.05") for _ in range(30))]
     assert all(v.status == "ok" for v in judge(concurrency=2).judge(items))
     counted = server.stats(id_of(items[0]).partition("/")[0])["ids"]
     refused, again = counted[id_of(items[1])]["times"]
-    assert again - refused > 0.95
+    assert again - refused > 2.95
     others = [time for name, entry in counted.items() if name != id_of(items[1]) for time in entry["times"]]
-    # A call may have been on its way when the server asked for a second of silence.
-    assert not [time for time in others if refused + 0.2 < time < refused + 0.95]
+    # A call may have been on its way when the server asked for three seconds of silence.
+    assert not [time for time in others if refused + 1.5 < time < refused + 2.95]
 
 
 def test_empty_reply_is_asked_for_once_more_in_plain_text(judge, item, id_of, server):
@@ -204,7 +204,7 @@ def test_lost_answers_count_against_the_limit_at_their_worst(judge, item):
 
 
 def test_concurrency_is_used_and_not_exceeded(judge, item, server, id_of):
-    items = [item("slow:0.05") for _ in range(30)]
+    items = [item("slow:0.4") for _ in range(15)]
     judge(concurrency=5).judge(items)
     assert server.stats(id_of(items[0]).partition("/")[0])["most_in_flight"] == 5
 

@@ -208,7 +208,7 @@ def test_killed_speaker_loses_only_calls_in_flight(tmp_path, server, prompt):
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-    time.sleep(0.2)  # the server finishes what was in flight
+    server.rest()
     with SampleStore(tmp_path) as store:
         kept = 120 - ApiSpeaker(ApiModelSettings("far", "m", server.url), store).pending(
             questions(asked, 120), Sampling()
