@@ -111,11 +111,11 @@ baselines:  ## R with glmmTMB for the benchmark of the regression, installed whe
 	    apt-get -qq install --yes --no-install-recommends r-cran-glmmtmb r-cran-jsonlite >/dev/null; } || \
 	  echo "R's glmmTMB is not installed (r-cran-glmmtmb, r-cran-jsonlite): it is not compared"
 
-browser:  ## Chromium for the test of the UI's page, installed where that can be done
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+browser:  ## Chromium for the tests of pages, installed where that can be done
+	@command -v chromium >/dev/null || \
 	  { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get -qq update && \
-	    apt-get -qq install --yes chromium chromium-driver >/dev/null; } || \
-	  { echo "the UI test needs Chromium and its driver: install the packages chromium and chromium-driver"; exit 1; }
+	    apt-get -qq install --yes chromium >/dev/null; } || \
+	  { echo "the tests of pages need Chromium: install the package chromium"; exit 1; }
 
 postgres:  ## PostgreSQL for the test of the cluster, installed where that can be done
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from chromium import quiet_visit
 from explored import PARAMETERS, PLAIN, coarse_task, explored, float_task, off_grid, open_task
 
 from calib_assets.decoding import RULES, PrefixTrie
@@ -32,23 +33,24 @@ def tasks():
 @pytest.fixture(scope="module")
 def run(browser, tasks, tmp_path_factory):
     """Runs the body of an async function in the page; ``tasks`` are the opened ones by name."""
-    page = tmp_path_factory.mktemp("page") / "explorer.html"
-    page.write_text(explorer_page("Tasks", {("model", name): task.text for name, task in tasks.items()}, {}))
-    browser.get(page.as_uri())
+    file = tmp_path_factory.mktemp("page") / "explorer.html"
+    file.write_text(explorer_page("Tasks", {("model", name): task.text for name, task in tasks.items()}, {}))
     opening = """const tasks = {};
       for (const cell of JSON.parse(document.getElementById('index').textContent).cells)
         tasks[cell.name] = await Engine.openTask(JSON.parse(document.getElementById(cell.id).textContent));
       window.tasks = tasks;"""
+    with quiet_visit(browser) as visit:
+        visit.page.goto(file.as_uri())
 
-    def script(body, *arguments):
-        wrapped = f"""const done = arguments[arguments.length - 1], given = [...arguments].slice(0, -1);
-          (async (given) => {{ {body} }})(given).then((value) => done({{ value }}), (error) => done({{ error: String(error.stack) }}));"""
-        answer = browser.execute_async_script(wrapped, *arguments)
-        assert "error" not in answer, answer["error"]
-        return answer.get("value")
+        def script(body, *arguments):
+            wrapped = f"""async (text) => JSON.stringify(
+              await (async (given) => {{ {body} }})(JSON.parse(text)) ?? null)"""  # as JSON: infinities are null
+            answer = json.loads(visit.page.evaluate(wrapped, json.dumps(arguments)))
+            assert visit.errors == [] and visit.asked == []
+            return answer
 
-    script(opening)
-    return script
+        script(opening)
+        yield script
 
 
 def evaluate(run, name, settings):

@@ -1,17 +1,14 @@
 """The page as a reader meets it: by mouse, by keyboard, on a phone, with hostile texts, with parts missing."""
 
 import json
-import time
+import re
 
 import numpy as np
 import polars as pl
 import pytest
+from chromium import PHONE, all_texts, at_rest, quiet_visit
 from explored import explored
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from playwright.sync_api import expect
 
 from calib_assets.decoding import PrefixTrie, TopP
 from calib_assets.explorer import explorer_files, explorer_page, script_json, sweep_data
@@ -69,183 +66,177 @@ def address(task, sweep, tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, address):
-    browser.get(address)
-    WebDriverWait(browser, 20).until(lambda b: b.find_elements(By.CSS_SELECTOR, ".card .value"))
-    return browser
+def page(visit, address):
+    """The explorer, opened and drawn."""
+    return opened(visit, address)
+
+
+@pytest.fixture
+def phone(browser, address):
+    """The same on a phone."""
+    with quiet_visit(browser, **PHONE) as visit:
+        yield opened(visit, address)
+
+
+def opened(visit, address):
+    visit.page.goto(address)
+    expect(visit.page.locator(".card .value")).to_have_count(4)
+    at_rest(visit.page)
+    return visit.page
 
 
 def value(page, measure):
-    """What a card shows; in one step, since the cards are drawn anew at any time."""
-    return page.execute_script(
-        "return document.querySelector(arguments[0]).textContent", f"[data-measure={measure}] .value"
-    )
+    """What a card shows."""
+    return page.locator(f"[data-measure={measure}] .value")
 
 
-def settled(page, condition):
-    moving = [StaleElementReferenceException]
-    WebDriverWait(page, 20, poll_frequency=0.05, ignored_exceptions=moving).until(condition)
+def choose(page, label, option):
+    """Another option of a list that a label names."""
+    page.get_by_label(label, exact=True).select_option(label=option)
+    at_rest(page)
 
 
-def labelled(page, text):
-    """The control that a label names."""
-    label = next(item for item in page.find_elements(By.TAG_NAME, "label") if item.text == text and item.is_displayed())
-    return page.find_element(By.ID, label.get_attribute("for"))
+def enter(page, name, text):
+    """A number into its box, left with the tabulator."""
+    box = page.get_by_label(name, exact=True)
+    box.fill(text)
+    box.press("Tab")
+    at_rest(page)
+
+
+def press(page, locator, *keys):
+    """Keys on an element, one after the other."""
+    for key in keys:
+        locator.press(key)
+        at_rest(page)
 
 
 def to_sweeps(page):
-    page.find_element(By.ID, "tab-sweeps").click()
-    settled(page, lambda b: b.find_elements(By.CSS_SELECTOR, "#panel-sweeps tbody tr"))
-
-
-def tap(page, selector, nth=0, share=0.5):
-    """A finger on an element, at a share of its width; found and measured in one step, as the page redraws at any time."""
-    box = page.execute_script(
-        """const element = document.querySelectorAll(arguments[0])[arguments[1]];
-        element.scrollIntoView({ block: 'center' });
-        const r = element.getBoundingClientRect();
-        return [r.left, r.top, r.width, r.height];""",
-        selector,
-        nth,
-    )
-    point = {"x": box[0] + share * box[2], "y": box[1] + box[3] / 2}
-    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
-    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.locator("#tab-sweeps").click()
+    at_rest(page)
+    expect(page.locator("#panel-sweeps tbody tr")).to_have_count(3)
 
 
 def test_hostile_texts_are_texts(page):
-    assert page.title.startswith("Study </script>") and "owned" not in page.title.replace(HOSTILE[0], "")
+    assert page.title().startswith("Study </script>") and "owned" not in page.title().replace(HOSTILE[0], "")
     to_sweeps(page)
-    shown = page.find_element(By.TAG_NAME, "body").text
+    shown = page.locator("body").inner_text()
     for text in HOSTILE[:2]:
         assert text in shown
     assert "\u202e" not in shown and "\\u{202e}" in shown and "\x00" not in shown
-    assert page.execute_script("return document.querySelectorAll('img').length") == 0
-    assert page.find_element(By.CSS_SELECTOR, ".prompt").text == f"Prompt {HOSTILE[0]}"
+    assert page.locator("img").count() == 0
+    assert page.locator(".prompt").first.inner_text() == f"Prompt {HOSTILE[0]}"
 
 
 def test_failed_and_missing_parts_are_named(page):
-    notices = [item.text for item in page.find_elements(By.CSS_SELECTOR, "header .notice")]
+    notices = all_texts(page.locator("header .notice"))
     assert "decoding_sweep[gamma|digits]" in notices[0] and "ValueError: <img" in notices[0]
     assert "shape_explorer[delta|digits]" in notices[1]
 
 
 def test_a_rule_and_a_temperature_change_the_values_live(page, task):
-    Select(labelled(page, "Rule")).select_by_visible_text("top-p")
-    number = page.find_element(By.CSS_SELECTOR, '[aria-label="p, as a number"]')
-    number.clear()
-    number.send_keys("0.8", Keys.TAB)
-    temperature = page.find_element(By.CSS_SELECTOR, '[aria-label="Temperature, as a number"]')
-    temperature.clear()
-    temperature.send_keys("1.37", Keys.TAB)
+    choose(page, "Rule", "top-p")
+    enter(page, "p, as a number", "0.8")
+    enter(page, "Temperature, as a number", "1.37")
     expected = validity_diversity(task.trie, task.logits, TopP(0.8), 1.37)
-    settled(page, lambda b: value(b, "validity") != "")
-    settled(page, lambda b: "T = 1.37" in b.find_element(By.CSS_SELECTOR, "#panel-tasks .said").text)
+    expect(page.locator("#panel-tasks .said")).to_contain_text("T = 1.37")
     for measure, exact in (("validity", expected.validity), ("diversity", expected.diversity), ("sequencePrecision", expected.sequence_precision)):  # fmt: skip
-        text = value(page, measure)
+        text = value(page, measure).inner_text()
         shown = float(text.replace("·10⁻⁴", "e-4").replace("·10⁻⁵", "e-5").replace("·10⁻⁶", "e-6"))
         assert shown == pytest.approx(exact, rel=0.06 if "·" in text else 1e-3)
-    assert page.find_element(By.CSS_SELECTOR, "[data-measure=validity] .how").text == "computed"
+    assert page.locator("[data-measure=validity] .how").inner_text() == "computed"
 
 
 def test_a_parameter_out_of_range_is_brought_into_it(page):
-    Select(labelled(page, "Rule")).select_by_visible_text("top-k")
-    number = page.find_element(By.CSS_SELECTOR, '[aria-label="k, as a number"]')
-    number.clear()
-    number.send_keys("0", Keys.TAB)
-    settled(
-        page, lambda b: b.find_element(By.CSS_SELECTOR, '[aria-label="k, as a number"]').get_attribute("value") == "1"
-    )
-    settled(page, lambda b: value(b, "sequenceRecall") in ("0.1111", "0"))
+    choose(page, "Rule", "top-k")
+    enter(page, "k, as a number", "0")
+    expect(page.get_by_label("k, as a number")).to_have_value("1")
+    expect(value(page, "sequenceRecall")).to_have_text(re.compile("^(0.1111|0)$"))
 
 
 def test_sliders_answer_to_arrow_keys(page):
-    before = value(page, "diversity")
-    slider = page.find_element(By.CSS_SELECTOR, 'input[type=range][aria-label="Temperature"]')
-    slider.send_keys(*[Keys.ARROW_RIGHT] * 6)
-    settled(page, lambda b: value(b, "diversity") != before)
-    assert page.find_element(By.CSS_SELECTOR, '[aria-label="Temperature, as a number"]').get_attribute("value") == "1.3"
-    cutoff = labelled(page, "Cutoff: keep the first k ranks")
-    cutoff.send_keys(Keys.HOME, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
-    settled(page, lambda b: "k = 3 " in b.find_element(By.CSS_SELECTOR, "output").text)
-    assert cutoff == page.switch_to.active_element and "precision" in cutoff.get_attribute("aria-valuetext")
-    assert len(page.find_elements(By.CSS_SELECTOR, "tr.inside")) == 3
+    before = value(page, "diversity").inner_text()
+    press(page, page.locator('input[type=range][aria-label="Temperature"]'), *["ArrowRight"] * 6)
+    expect(value(page, "diversity")).not_to_have_text(before)
+    expect(page.get_by_label("Temperature, as a number")).to_have_value("1.3")
+    cutoff = page.get_by_label("Cutoff: keep the first k ranks")
+    press(page, cutoff, "Home", "ArrowRight", "ArrowRight")
+    expect(page.locator("output").first).to_contain_text("k = 3 ")
+    expect(cutoff).to_be_focused()
+    expect(cutoff).to_have_attribute("aria-valuetext", re.compile("precision"))
+    expect(page.locator("tr.inside")).to_have_count(3)
 
 
 def test_the_cutoff_is_dragged_in_the_figure(page):
-    chart = page.find_element(By.CSS_SELECTOR, "svg.pick")
-    width = chart.size["width"]
-    ActionChains(page).move_to_element_with_offset(chart, -width // 4, 0).click_and_hold().perform()
-    first = page.find_element(By.CSS_SELECTOR, "output strong").text
+    chart, chosen = page.locator("svg.pick"), page.locator("output strong").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    left, right, middle = box["x"] + box["width"] / 4, box["x"] + 3 * box["width"] / 4, box["y"] + box["height"] / 2
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    at_rest(page)
+    first = chosen.inner_text()
     # The figure is drawn anew while it is dragged: the pointer goes on over its place.
-    ActionChains(page).move_by_offset(width // 2, 0).release().perform()
-    settled(page, lambda b: b.find_element(By.CSS_SELECTOR, "output strong").text != first)
-    assert int(page.find_element(By.CSS_SELECTOR, "output strong").text.removeprefix("k = ")) > 20
+    page.mouse.move(right, middle)
+    page.mouse.up()
+    expect(chosen).not_to_have_text(first)
+    assert int(first.removeprefix("k = ")) < 20 < int(chosen.inner_text().removeprefix("k = "))
 
 
 def test_the_trie_is_walked_and_another_model_keeps_the_place(page):
-    valid = page.find_elements(By.CSS_SELECTOR, "#panel-tasks button.token")
-    assert len(valid) >= 1
-    name = valid[0].text.split(" ")[0]
-    valid[0].send_keys(Keys.ENTER)
-    crumbs = lambda b: [item.text for item in b.find_elements(By.CSS_SELECTOR, "#panel-tasks .crumbs button")]  # noqa: E731
-    settled(page, lambda b: crumbs(b) == ["start", name])
-    assert (
-        page.switch_to.active_element.text == name
-        and page.switch_to.active_element.get_attribute("aria-current") == "location"
-    )
-    Select(labelled(page, "Model")).select_by_visible_text("beta")
-    settled(page, lambda b: crumbs(b) == ["start", name])
-    page.find_element(By.CSS_SELECTOR, ".crumbs button").click()
-    settled(page, lambda b: crumbs(b) == ["start"])
+    token, crumbs = page.locator("#panel-tasks button.token").first, page.locator("#panel-tasks .crumbs button")
+    name = token.inner_text().split(" ")[0]
+    press(page, token, "Enter")
+    expect(crumbs).to_have_text(["start", name])
+    expect(crumbs.nth(1)).to_be_focused()
+    expect(crumbs.nth(1)).to_have_attribute("aria-current", "location")
+    choose(page, "Model", "beta")
+    expect(crumbs).to_have_text(["start", name])
+    crumbs.first.click()
+    expect(crumbs).to_have_text(["start"])
 
 
 def test_answers_stand_beside_the_invalid_mass(page):
-    rows = page.find_elements(By.CSS_SELECTOR, '[aria-label="Answers"] tbody tr')
-    assert len(rows) == 10 and "everything else, invalid" in rows[0].text and HOSTILE[0] in rows[1].text
+    rows = all_texts(page.locator('[aria-label="Answers"] tbody tr'))
+    assert len(rows) == 10 and "everything else, invalid" in rows[0] and HOSTILE[0] in rows[1]
 
 
 def test_a_sweep_tree_is_walked_with_completions_on_hover_and_on_focus(page):
     to_sweeps(page)
-    panel = page.find_element(By.ID, "panel-sweeps")
-    words = [
-        row.find_element(By.CSS_SELECTOR, ".word").text for row in panel.find_elements(By.CSS_SELECTOR, "tbody tr")
-    ]
-    assert words == ["valid", "valid", "invalid"]
-    tokens = panel.find_elements(By.CSS_SELECTOR, "button.token")
-    ActionChains(page).move_to_element(page.find_element(By.TAG_NAME, "h1")).perform()
-    page.execute_script("arguments[0].focus()", tokens[2])
-    completion = panel.find_element(By.CSS_SELECTOR, ".completion")
-    settled(page, lambda b: "of three" in completion.text and "cut at the limit" in completion.text)
-    ActionChains(page).move_to_element(tokens[1]).perform()
-    settled(page, lambda b: "of two" in completion.text and HOSTILE[0] in completion.text)
-    tokens[0].click()
-    settled(
-        page, lambda b: [i.text for i in panel.find_elements(By.CSS_SELECTOR, "tbody .word")] == ["valid", "missing"]
-    )
-    assert "refused" in completion.text
-    assert "first 1 of 1 judged candidates" in panel.find_element(By.CSS_SELECTOR, "output").text
+    panel = page.locator("#panel-sweeps")
+    words, tokens = panel.locator("tbody .word"), panel.locator("tbody button.token")
+    completion = panel.locator(".completion")
+    expect(words).to_have_text(["valid", "valid", "invalid"])
+    page.locator("h1").hover()
+    tokens.nth(2).focus()
+    expect(completion).to_contain_text("of three")
+    expect(completion).to_contain_text("cut at the limit")
+    tokens.nth(1).hover()
+    expect(completion).to_contain_text("of two")
+    expect(completion).to_contain_text(HOSTILE[0])
+    tokens.first.click()
+    expect(words).to_have_text(["valid", "missing"])
+    expect(completion).to_contain_text("refused")
+    expect(panel.locator("output")).to_contain_text("first 1 of 1 judged candidates")
 
 
 def test_tabs_follow_the_arrow_keys(page):
-    page.find_element(By.ID, "tab-tasks").send_keys(Keys.ARROW_RIGHT)
-    assert page.switch_to.active_element.get_attribute("id") == "tab-sweeps"
-    assert (
-        page.find_element(By.ID, "panel-sweeps").is_displayed()
-        and not page.find_element(By.ID, "panel-tasks").is_displayed()
-    )
+    press(page, page.locator("#tab-tasks"), "ArrowRight")
+    expect(page.locator("#tab-sweeps")).to_be_focused()
+    expect(page.locator("#panel-sweeps")).to_be_visible()
+    expect(page.locator("#panel-tasks")).to_be_hidden()
 
 
 def test_every_control_has_a_name_and_every_picture_a_text(page):
     to_sweeps(page)
-    unnamed = page.execute_script(
-        """return [...document.querySelectorAll('input,select,button')].filter((control) =>
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll('input,select,button')].filter((control) =>
           !(control.getAttribute('aria-label') || control.textContent.trim() || (control.labels && [...control.labels].some((l) => l.textContent.trim()))))
-          .map((control) => control.outerHTML);"""
+          .map((control) => control.outerHTML)"""
     )
     assert unnamed == []
-    assert page.execute_script("return [...document.querySelectorAll('svg')].filter((s) => !s.getAttribute('aria-label') && s.getAttribute('aria-hidden') !== 'true').length") == 0  # fmt: skip
-    ids = page.execute_script("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert page.evaluate("[...document.querySelectorAll('svg')].filter((s) => !s.getAttribute('aria-label') && s.getAttribute('aria-hidden') !== 'true').length") == 0  # fmt: skip
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
 
 
@@ -261,13 +252,10 @@ def contrast(first, second):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_have_contrast_in_light_and_dark(page, scheme):
-    page.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.emulate_media(color_scheme=scheme)
+    colours = page.evaluate(
+        "() => { const s = getComputedStyle(document.documentElement); return Object.fromEntries(['ink','muted','ground','panel','valid','invalid','link','warn','warn-ground'].map((n) => [n, s.getPropertyValue('--' + n).trim()])) }"
     )
-    colours = page.execute_script(
-        "const s = getComputedStyle(document.documentElement); return Object.fromEntries(['ink','muted','ground','panel','valid','invalid','link','warn','warn-ground'].map((n) => [n, s.getPropertyValue('--' + n).trim()]))"
-    )
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     assert (colours["ground"] == "#ffffff") == (scheme == "light")
     for ground in ("ground", "panel"):
         assert all(contrast(colours[name], colours[ground]) >= 4.5 for name in ("ink", "muted", "link"))
@@ -277,36 +265,26 @@ def test_colours_have_contrast_in_light_and_dark(page, scheme):
     )
 
 
-def text_of(browser, selector: str) -> str:
-    """Shown text of the first such element, read in one step."""
-    return browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+def test_a_phone_scrolls_in_one_direction_only(phone):
+    for tab in ("tab-tasks", "tab-sweeps"):
+        phone.locator(f"#{tab}").tap()
+        at_rest(phone)
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    # A tap on a leaf brings its completion into sight, a tap in the figure moves the cutoff.
+    phone.locator("#panel-sweeps button.token").nth(1).tap()
+    expect(phone.locator(".completion")).to_contain_text("of two")
+    expect(phone.locator(".completion")).to_be_in_viewport()
+    phone.locator("#tab-tasks").tap()
+    at_rest(phone)
+    chart, chosen = phone.locator("svg.pick"), phone.locator("output strong").first
+    before, width = chosen.inner_text(), chart.bounding_box()["width"]
+    chart.tap(position={"x": 0.8 * width, "y": 140})
+    expect(chosen).not_to_have_text(before)
+    small = phone.evaluate("[...document.querySelectorAll('button,select,input')].filter((c) => c.offsetParent && c.getBoundingClientRect().height < 24).length")  # fmt: skip
+    assert small == 0
 
 
-def test_a_phone_scrolls_in_one_direction_only(page):
-    page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    )
-    try:
-        time.sleep(0.3)
-        for tab in ("tab-tasks", "tab-sweeps"):
-            page.find_element(By.ID, tab).click()
-            settled(page, lambda b: b.execute_script("return document.documentElement.scrollWidth") <= 390)
-        # A tap on a leaf brings its completion into sight, a tap in the figure moves the cutoff.
-        tap(page, "#panel-sweeps button.token", nth=1)
-        # The page draws its parts anew, so an element that was found may be gone: each question finds its own.
-        settled(page, lambda b: "of two" in text_of(b, ".completion"))
-        settled(page, lambda b: b.execute_script("const r = document.querySelector('.completion').getBoundingClientRect(); return r.top < innerHeight && r.bottom > 0"))
-        page.find_element(By.ID, "tab-tasks").click()
-        before = text_of(page, "output strong")
-        tap(page, "svg.pick", share=0.8)
-        settled(page, lambda b: text_of(b, "output strong") != before)
-        small = page.execute_script("return [...document.querySelectorAll('button,select,input')].filter((c) => c.offsetParent && c.getBoundingClientRect().height < 24).length")  # fmt: skip
-        assert small == 0
-    finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def test_the_data_of_a_large_study_lie_in_files_beside_the_page(browser, task, sweep, tmp_path):
+def test_the_data_of_a_large_study_lie_in_files_beside_the_page(visit, task, sweep, tmp_path):
     files = explorer_files(
         "Large", {("a.1", "digits"): task.text, ("b", "digits"): task.text}, {("b", "words"): sweep}, largest=1000
     )
@@ -314,29 +292,28 @@ def test_the_data_of_a_large_study_lie_in_files_beside_the_page(browser, task, s
     for name, text in files.items():
         if name != "explorer-a.1.js":
             (tmp_path / name).write_text(text, encoding="utf-8")
-    browser.get((tmp_path / "explorer.html").as_uri())
-    settled(
-        browser,
-        lambda b: "explorer-a.1.js is not beside this page" in b.find_element(By.CSS_SELECTOR, "[role=alert]").text,
-    )
-    browser.get_log("browser")  # the browser says so as well
+    page = visit.page
+    page.goto((tmp_path / "explorer.html").as_uri())
+    expect(page.get_by_role("alert")).to_contain_text("explorer-a.1.js is not beside this page")
+    assert visit.errors == ["Failed to load resource: net::ERR_FILE_NOT_FOUND"]  # the browser says so as well
+    visit.errors.clear()
     (tmp_path / "explorer-a.1.js").write_text(files["explorer-a.1.js"], encoding="utf-8")
-    browser.refresh()
-    settled(browser, lambda b: value(b, "validity"))
-    Select(labelled(browser, "Model")).select_by_visible_text("b")
-    settled(browser, lambda b: b.execute_script("return Object.keys(window.ExplorerData).length") == 3)
-    to_sweeps(browser)
+    page.reload()
+    expect(value(page, "validity")).not_to_be_empty()
+    choose(page, "Model", "b")
+    assert page.evaluate("Object.keys(window.ExplorerData).length") == 3
+    to_sweeps(page)
 
 
-def test_an_empty_study_says_so(browser, tmp_path):
+def test_an_empty_study_says_so(visit, tmp_path):
     (tmp_path / "empty.html").write_text(explorer_page("Nothing", {}, {}))
-    browser.get((tmp_path / "empty.html").as_uri())
-    assert "nothing to explore yet" in browser.find_element(By.TAG_NAME, "main").text
+    visit.page.goto((tmp_path / "empty.html").as_uri())
+    assert "nothing to explore yet" in visit.page.locator("main").inner_text()
 
 
-def test_damaged_data_are_reported_on_the_page(browser, task, tmp_path):
+def test_damaged_data_are_reported_on_the_page(visit, task, tmp_path):
     data = json.loads(task.text)
     data["heads"]["std"]["data"] = data["heads"]["std"]["data"][:-8]
     (tmp_path / "damaged.html").write_text(explorer_page("Damaged", {("a", "b"): script_json(data)}, {}))
-    browser.get((tmp_path / "damaged.html").as_uri())
-    settled(browser, lambda b: "Something in this page failed" in b.find_element(By.CSS_SELECTOR, "[role=alert]").text)
+    visit.page.goto((tmp_path / "damaged.html").as_uri())
+    expect(visit.page.get_by_role("alert")).to_contain_text("Something in this page failed")

@@ -1,11 +1,8 @@
 """Whatever a model, a judge or a data set says is text on the page: in a browser, nothing of it runs or is fetched."""
 
-import shutil
-
 import pytest
+from chromium import chromium, quiet_visit
 from matplotlib.figure import Figure
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from calib_assets.assets.materialization import _cell
 from calib_assets.figures.text import visible
@@ -72,47 +69,44 @@ def html(order_study):
 
 
 @pytest.fixture(scope="module")
-def browser(html, tmp_path_factory):
-    path = tmp_path_factory.mktemp("hostile") / "report.html"
-    path.write_text(html, encoding="utf-8")
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.get(path.as_uri())
-    yield driver
-    driver.quit()
+def browser():
+    with chromium() as started:
+        yield started
 
 
-def test_no_script_ran_and_nothing_was_asked_of_anybody(browser):
-    assert browser.title != "ran" and browser.title.startswith("<script>document.title='ran'</script>")
-    events = "document.querySelectorAll('*').forEach(e => ['mouseover','focus','error'].forEach(n => e.dispatchEvent(new Event(n))))"
-    browser.execute_script(events)
-    assert browser.title.startswith("<script>")
-    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert severe == []  # a refusal of the content policy would stand here: nothing got so far
-    asked = [entry["message"] for entry in browser.get_log("performance") if "Network.requestWillBeSent" in entry["message"]]
-    assert not [message for message in asked if '"url":"http' in message or '"url":"ws' in message]
+@pytest.fixture
+def page(browser, html, tmp_path):
+    """The page; a refusal of the content policy would stand in the console: nothing got so far."""
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    with quiet_visit(browser) as visit:
+        visit.page.goto((tmp_path / "report.html").as_uri())
+        yield visit.page
 
 
-def test_no_element_comes_from_a_text(browser):
-    count = "return document.querySelectorAll(arguments[0]).length"
-    assert browser.execute_script(count, "iframe, object, embed, form, base, b b") == 0
-    assert browser.execute_script(count, "img:not([src^='data:'])") == 0
-    handlers = "return [...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name.startsWith('on'))).length"
-    assert browser.execute_script(handlers) == 0
-    addresses = "return [...document.querySelectorAll('[href], [src]')].map(e => e.getAttribute('href') || e.getAttribute('src'))"
-    assert all(address.startswith(("#", "data:image/png")) for address in browser.execute_script(addresses))
+def test_no_script_ran_and_nothing_was_asked_of_anybody(page):
+    assert page.title() != "ran" and page.title().startswith("<script>document.title='ran'</script>")
+    page.evaluate(
+        "document.querySelectorAll('*').forEach(e => ['mouseover','focus','error'].forEach(n => e.dispatchEvent(new Event(n))))"
+    )
+    assert page.title().startswith("<script>")
 
 
-def test_texts_are_shown_as_they_are(browser):
-    shown = "return [...document.querySelectorAll('figure.table td')].map(e => e.textContent.trim())"
-    cells = browser.execute_script(shown)
+def test_no_element_comes_from_a_text(page):
+    count = "(selector) => document.querySelectorAll(selector).length"
+    assert page.evaluate(count, "iframe, object, embed, form, base, b b") == 0
+    assert page.evaluate(count, "img:not([src^='data:'])") == 0
+    handlers = "[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name.startsWith('on'))).length"
+    assert page.evaluate(handlers) == 0
+    addresses = "[...document.querySelectorAll('[href], [src]')].map(e => e.getAttribute('href') || e.getAttribute('src'))"
+    assert all(address.startswith(("#", "data:image/png")) for address in page.evaluate(addresses))
+
+
+def test_texts_are_shown_as_they_are(page):
+    cells = page.evaluate("[...document.querySelectorAll('figure.table td')].map(e => e.textContent.trim())")
     printable = [text for text in TEXTS if text.isprintable()]
     assert len(printable) > 10 and not [text for text in printable if text not in cells]
-    page = browser.execute_script("return document.documentElement.textContent")
-    assert not set(page) & {"\x00", "\x1b", "\x07", "\u202e"} and r"\x1b" in page and r"\u202e" in page
+    whole = page.evaluate("document.documentElement.textContent")
+    assert not set(whole) & {"\x00", "\x1b", "\x07", "\u202e"} and r"\x1b" in whole and r"\u202e" in whole
 
 
 def test_texts_are_cells_of_tables_in_dagsters_metadata():

@@ -14,16 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from selenium import webdriver
-from selenium.common.exceptions import (
-    ElementClickInterceptedException,
-    StaleElementReferenceException,
-    TimeoutException,
-)
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
-from selenium.webdriver.support.ui import WebDriverWait
+from chromium import chromium, visit
+from playwright.sync_api import TimeoutError as NotInTime
+from playwright.sync_api import expect
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -143,6 +136,7 @@ def deployment(tmp_path_factory):
     assert done.returncode == 0, done.stdout + done.stderr
     pages = dict(line.split(": ", 1) for line in done.stdout.splitlines()[-2:])
     assert list(pages) == ["report", "explorer"] and all(Path(page).stat().st_size for page in pages.values())
+    assert {Path(page).parent for page in pages.values()} == {place.folder / "store" / "pages"}
     place.start()
     try:
         place.wait(lambda: place.ask("{ assetNodes { assetKey { path } } }")["assetNodes"])
@@ -152,63 +146,34 @@ def deployment(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-quic",
-        "--window-size=2200,1700",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
+def browser():
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
-def browser(chromium, deployment):
-    """A browser whose pages asked no other host, and reported no error, when the test is over."""
-    yield chromium
-    hosts = set()
-    for entry in chromium.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            url = message["params"]["request"]["url"]
-            if url.startswith(("http:", "https:", "ws:", "wss:")):
-                hosts.add(url.split("/")[2])
-    assert hosts == {f"127.0.0.1:{deployment.port}"}
-    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
+def page(browser, deployment):
+    """A page that asked no other host, nor did one that it opened, and reported no error, when the test is over."""
+    with visit(browser, viewport={"width": 2200, "height": 1700}) as found:
+        yield found.page
+        assert found.hosts == {f"127.0.0.1:{deployment.port}"}
+        assert found.errors == []
 
 
-def text_of(browser) -> str:
-    return browser.execute_script("return document.body.innerText")
-
-
-def see(browser, *texts: str, seconds: float = 120) -> str:
+def see(page, *texts: str, seconds: float = 120) -> str:
     """Wait until the page shows all of these texts; what it shows then."""
+    lacking = "(texts) => texts.filter((text) => !(document.body?.innerText ?? '').includes(text))"
     try:
-        WebDriverWait(browser, seconds).until(lambda page: all(text in text_of(page) for text in texts))
-    except TimeoutException:
-        shown = text_of(browser)
-        lacking = [text for text in texts if text not in shown]
-        raise AssertionError(f"{browser.current_url} lacks {lacking}; it shows:\n{shown}") from None
-    return text_of(browser)
+        page.wait_for_function(f"(texts) => !({lacking})(texts).length", arg=list(texts), timeout=1000 * seconds)
+    except NotInTime:
+        shown = page.locator("body").inner_text()
+        raise AssertionError(f"{page.url} lacks {page.evaluate(lacking, list(texts))}; it shows:\n{shown}") from None
+    return page.locator("body").inner_text()
 
 
-def click(browser, path: str) -> None:
-    """Click on what is there and enabled; a page that redraws meanwhile is asked again."""
-    moving = [StaleElementReferenceException, ElementClickInterceptedException]
-    wait = WebDriverWait(browser, 60, ignored_exceptions=moving)
-    clickable = expected_conditions.element_to_be_clickable((By.XPATH, path))
-    wait.until(lambda page: (found := clickable(page)) and [found.click()])
+def click(page, path: str) -> None:
+    """Click on the first that is there, as soon as it is shown, enabled and at rest."""
+    page.locator(f"xpath={path}").first.click()
 
 
 def run_is_over(deployment, run_id: str) -> dict:
@@ -222,10 +187,10 @@ def run_is_over(deployment, run_id: str) -> dict:
     return deployment.wait(ended, seconds=150)
 
 
-def open_tags(browser, deployment, run_id: str) -> None:
+def open_tags(page, deployment, run_id: str) -> None:
     """A run's page with the dialog of its tags."""
-    browser.get(f"{deployment.url}/runs/{run_id}")
-    click(browser, "//button[.//*[text()='View tags and config'] or text()='View tags and config']")
+    page.goto(f"{deployment.url}/runs/{run_id}")
+    click(page, "//button[.//*[text()='View tags and config'] or text()='View tags and config']")
 
 
 def newest_runs(deployment, count: int) -> list[str]:
@@ -244,16 +209,16 @@ def test_results_made_by_the_command_line_are_fresh_in_the_ui(deployment):
     assert node["partitionKeys"] == ["alpha|colours"]
 
 
-def test_lineage_page_shows_the_graph_with_groups_kinds_and_checks(deployment, browser):
-    browser.get(f"{deployment.url}/assets/decoding_sweep?view=lineage&lineageScope=neighbors")
+def test_lineage_page_shows_the_graph_with_groups_kinds_and_checks(deployment, page):
+    page.goto(f"{deployment.url}/assets/decoding_sweep?view=lineage&lineageScope=neighbors")
     names = ("exact_logit_cache", "grid_spec", "decoding_sweep", "calibration_gap", "theory_bounds")
-    see(browser, *names, "shape", "specs", "Polars", "Passed", "100% filled")
+    see(page, *names, "shape", "specs", "Polars", "Passed", "100% filled")
 
 
-def test_asset_page_explains_the_table_and_its_columns(deployment, browser):
-    browser.get(f"{deployment.url}/assets/decoding_sweep")
+def test_asset_page_explains_the_table_and_its_columns(deployment, page):
+    page.goto(f"{deployment.url}/assets/decoding_sweep")
     see(
-        browser,
+        page,
         "Exact Val, Div, Prec_seq and Rec_seq",
         "Val: probability of a valid output, in [0, 1].",
         "Natural log of Val, nats.",
@@ -262,83 +227,80 @@ def test_asset_page_explains_the_table_and_its_columns(deployment, browser):
         "Source code",
     )
     for file in ("assets/shape/decoding_sweep.py", "decoding/sweep.py"):
-        assert browser.find_elements(By.XPATH, f"//a[contains(@href, '{file}')]"), file
+        assert page.locator(f"a[href*='{file}']").count(), file
 
 
-def test_partition_page_shows_figure_key_numbers_and_the_fingerprint(deployment, browser):
-    browser.get(f"{deployment.url}/assets/decoding_sweep?view=partitions&{PARTITION}")
-    shown = see(browser, "fingerprint", "validity there", "first rows of decoding_sweep", "made from")
+def test_partition_page_shows_figure_key_numbers_and_the_fingerprint(deployment, page):
+    page.goto(f"{deployment.url}/assets/decoding_sweep?view=partitions&{PARTITION}")
+    shown = see(page, "fingerprint", "validity there", "first rows of decoding_sweep", "made from")
     store = deployment.folder / "store" / "decoding_sweep" / "alpha" / "colours"
     manifest = json.loads((store / "current.json").read_text())
     assert manifest["fingerprint"] in shown
     assert str(manifest["numbers"]["diversity there"])[:8] in shown
-    click(browser, "//tr[td[normalize-space()='figure']]//*[text()='[Show Markdown]']")
-    image = WebDriverWait(browser, 30).until(lambda page: page.find_element(By.CSS_SELECTOR, "img[alt=decoding_sweep]"))
-    natural_width = "return arguments[0].naturalWidth"
-    width = WebDriverWait(browser, 30).until(lambda page: page.execute_script(natural_width, image))
-    assert width > 200 and image.is_displayed()
+    click(page, "//tr[td[normalize-space()='figure']]//*[text()='[Show Markdown]']")
+    image = page.locator("img[alt=decoding_sweep]")
+    expect(image).to_be_visible()
+    expect(image).to_have_js_property("complete", True)
+    assert image.evaluate("(drawn) => drawn.naturalWidth") > 200
 
 
-def test_a_link_leads_from_the_figure_to_the_samples_behind_it(deployment, browser):
-    browser.get(f"{deployment.url}/assets/validity_diversity_frontier?view=partitions&{PARTITION}")
-    see(browser, "samples behind it")
-    click(browser, "//tr[td[normalize-space()='samples behind it']]//a[text()='exact_logit_cache']")
-    see(browser, "first rows of vocabulary", "valid answers", "alpha|colours")
-    place = browser.window_handles[-1]
-    browser.switch_to.window(place)
-    assert browser.current_url.endswith(f"/assets/exact_logit_cache?view=partitions&{PARTITION}")
+def test_a_link_leads_from_the_figure_to_the_samples_behind_it(deployment, page):
+    page.goto(f"{deployment.url}/assets/validity_diversity_frontier?view=partitions&{PARTITION}")
+    see(page, "samples behind it")
+    click(page, "//tr[td[normalize-space()='samples behind it']]//a[text()='exact_logit_cache']")
+    see(page, "first rows of vocabulary", "valid answers", "alpha|colours")
+    assert page.url.endswith(f"/assets/exact_logit_cache?view=partitions&{PARTITION}")
 
 
-def test_check_results_are_shown_with_their_numbers(deployment, browser):
-    browser.get(f"{deployment.url}/assets/decoding_sweep?view=checks&checkDetail=values_in_unit_interval")
-    see(browser, "values_in_unit_interval", "Passed", "detail", "alpha|colours")
+def test_check_results_are_shown_with_their_numbers(deployment, page):
+    page.goto(f"{deployment.url}/assets/decoding_sweep?view=checks&checkDetail=values_in_unit_interval")
+    see(page, "values_in_unit_interval", "Passed", "detail", "alpha|colours")
 
 
 @pytest.mark.timeout(500)
-def test_what_is_stale_is_shown_and_one_model_is_refreshed_from_the_launchpad(deployment, browser):
+def test_what_is_stale_is_shown_and_one_model_is_refreshed_from_the_launchpad(deployment, page):
     study = yaml.safe_load(deployment.file.read_text())
     study["decoding"]["validity_floors"] = [0.25]
     deployment.file.write_text(yaml.safe_dump(study))
     before = newest_runs(deployment, 1)
-    browser.get(f"{deployment.url}/assets/what_is_stale")
-    click(browser, "//button[.//*[text()='Observe']]")
+    page.goto(f"{deployment.url}/assets/what_is_stale")
+    click(page, "//button[.//*[text()='Observe']]")
     (observed,) = deployment.wait(lambda: [run for run in newest_runs(deployment, 1) if [run] != before])
     assert run_is_over(deployment, observed)["status"] == "SUCCESS"
-    browser.get(f"{deployment.url}/assets/what_is_stale")
+    page.goto(f"{deployment.url}/assets/what_is_stale")
     why = "floors_spec.validity_floors: "
-    see(browser, why, "→ [0.25]", "calibration_gap", "1 of 1", "none", seconds=150)
-    browser.get(f"{deployment.url}/assets/calibration_gap?view=checks&checkDetail=up_to_date")
-    see(browser, why, "1 of 1 stale", "alpha|colours", "none")
+    see(page, why, "→ [0.25]", "calibration_gap", "1 of 1", "none", seconds=150)
+    page.goto(f"{deployment.url}/assets/calibration_gap?view=checks&checkDetail=up_to_date")
+    see(page, why, "1 of 1 stale", "alpha|colours", "none")
 
-    browser.get(f"{deployment.url}/locations/calib_assets/jobs/refresh_model")
-    click(browser, "//*[@role='tab' and .//text()='Launchpad']")
-    editor = WebDriverWait(browser, 60).until(lambda page: page.find_element(By.CSS_SELECTOR, ".CodeMirror"))
+    page.goto(f"{deployment.url}/locations/calib_assets/jobs/refresh_model")
+    click(page, "//*[@role='tab' and .//text()='Launchpad']")
     config = json.dumps({"ops": {"refresh_model_waves": {"config": {"model": "alpha"}}}})
-    browser.execute_script("arguments[0].CodeMirror.setValue(arguments[1])", editor, config)
-    click(browser, "//button[.//*[text()='Launch Run'] and not(@disabled)]")
-    WebDriverWait(browser, 60).until(lambda page: "/runs/" in page.current_url)
-    launched = browser.current_url.rpartition("/runs/")[2].partition("?")[0]
+    page.locator(".CodeMirror").evaluate("(editor, text) => editor.CodeMirror.setValue(text)", config)
+    click(page, "//button[.//*[text()='Launch Run'] and not(@disabled)]")
+    page.wait_for_url("**/runs/**", wait_until="commit")
+    launched = page.url.rpartition("/runs/")[2].partition("?")[0]
     assert run_is_over(deployment, launched)["status"] == "SUCCESS"
-    see(browser, "Success")
+    see(page, "Success")
     _, part = newest_runs(deployment, 2)  # that of the comparisons came after that of the model and task
-    open_tags(browser, deployment, part)
-    see(browser, "calib/study: small", "calib/fingerprint: ", "calib/why: ", "alpha|colours")
-    browser.get(f"{deployment.url}/assets/calibration_gap?view=checks&checkDetail=up_to_date")
-    see(browser, "all 1 up to date", "Passed")
+    open_tags(page, deployment, part)
+    see(page, "calib/study: small", "calib/fingerprint: ", "calib/why: ", "alpha|colours")
+    page.goto(f"{deployment.url}/assets/calibration_gap?view=checks&checkDetail=up_to_date")
+    see(page, "all 1 up to date", "Passed")
 
 
 @pytest.mark.timeout(400)
-def test_an_asset_is_materialized_by_clicking_and_its_run_names_study_and_fingerprint(deployment, browser):
-    browser.get(f"{deployment.url}/assets/report")
+def test_an_asset_is_materialized_by_clicking_and_its_run_names_study_and_fingerprint(deployment, page):
+    page.goto(f"{deployment.url}/assets/report")
     before = newest_runs(deployment, 1)
-    click(browser, "//button[.//*[text()='Materialize']]")
-    see(browser, "Are you sure?")  # the other studies have no cell here, which Dagster takes for results that lack
-    click(browser, "//button[.//*[text()='Confirm']]")
+    click(page, "//button[.//*[text()='Materialize']]")
+    see(page, "Are you sure?")  # the other studies have no cell here, which Dagster takes for results that lack
+    click(page, "//button[.//*[text()='Confirm']]")
     (run_id,) = deployment.wait(lambda: [run for run in newest_runs(deployment, 1) if [run] != before])
     assert run_is_over(deployment, run_id)["status"] == "SUCCESS"
     manifest = json.loads((deployment.folder / "store" / "report" / "current.json").read_text())
-    open_tags(browser, deployment, run_id)
-    see(browser, "calib/study: small", f"calib/fingerprint: {manifest['fingerprint']}")
+    open_tags(page, deployment, run_id)
+    see(page, "calib/study: small", f"calib/fingerprint: {manifest['fingerprint']}")
 
 
 @pytest.mark.timeout(420)
