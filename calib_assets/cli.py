@@ -15,6 +15,7 @@ import polars as pl
 
 from calib_assets.readable import readable
 from calib_assets.staleness.graph import Work
+from calib_assets.staleness.pages import side_by_side
 from calib_assets.staleness.planner import Stale
 from calib_assets.staleness.selection import Selection, SelectionError
 from calib_assets.study import Study, StudyError, load_study, study_path
@@ -218,9 +219,8 @@ def _run(view, selection: Selection, started: float) -> int:
         _say(f"CHECK FAILED {check}", sys.stderr)
     for item in summary.left:
         _say(f"still stale: {item.name}", sys.stderr)
-    for page in ("report", "explorer"):
-        if (manifest := view.store.current(page, ())) is not None:
-            _say(f"{page}: {view.store.files(manifest) / f'{page}.html'}")
+    for page, path in side_by_side(view.store).items():
+        _say(f"{page}: {path}")
     return 0 if summary.ok else 1
 
 

@@ -17,7 +17,7 @@ def explorer(run: Run) -> Result:
     }
     left_out = [(failure.name, f"{failure.kind}: {failure.error}"[:LONGEST_ERROR]) for failure in run.failures]
     left_out += [(f"{dep}[{cell_name(cell)}]", "") for dep, cell in run.uncomputed if dep in PARTS]
-    files = explorer_files(run.slice("title_spec")["title"], *parts.values(), left_out=left_out)
+    files = explorer_files(run.slice("title_spec")["title"], *parts.values(), left_out=left_out, report="report.html")
     return Result(
         files={name: text.encode() for name, text in files.items()},
         numbers={

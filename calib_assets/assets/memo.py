@@ -17,6 +17,7 @@ from calib_assets.staleness.code_version import code_version
 from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import Cell, Graph, Node
 from calib_assets.staleness.identity import Context, spec_version
+from calib_assets.staleness.pages import PAGES, side_by_side
 from calib_assets.staleness.run import Outcome, materialize
 from calib_assets.study.slices import SLICES
 from resources.services import LanguageModels, StoreService, StudyService, slicer_of, tools_of
@@ -62,6 +63,8 @@ def memo_asset(node: Node, graph: Graph) -> dg.AssetsDefinition:
         outcome = _brought_up_to_date(context, view, node, cell)
         manifest = outcome.manifest
         context.log.info(f"{node.key}: {outcome.status}, fingerprint {manifest.fingerprint}")
+        if node.key in PAGES:
+            side_by_side(view.store)
         tag_run(context.instance, context.run, view.study.name, manifest.fingerprint)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(manifest.data_version),

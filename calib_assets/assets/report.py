@@ -66,7 +66,13 @@ def report(run: Run) -> Result:
     configuration = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
     left_out = _left_out(run)
     page = study_report(
-        parts, configuration, spec["title"], checks=checks, left_out=left_out, seeds=seeds_of(spec)
+        parts,
+        configuration,
+        spec["title"],
+        checks=checks,
+        left_out=left_out,
+        seeds=seeds_of(spec),
+        explorer="explorer.html",
     ).encode()
     return Result(
         files={"report.html": page},

@@ -15,10 +15,12 @@ from calib_assets.explorer.rules import rule_cards
 PAGE = "explorer.html"
 LARGEST_PAGE = 25_000_000
 """Characters of data that one page holds; studies with more have a file for each model beside it."""
-SCRIPT_NAMES = ("engine.js", "dom.js", "charts.js", "exact.js", "sweeps.js", "main.js")
+SCRIPT_NAMES = ("beside.js", "engine.js", "dom.js", "charts.js", "exact.js", "sweeps.js", "main.js")
 # Read when the module is loaded: constants are part of the code version, so an edited script makes the page stale.
 _STATIC = files("calib_assets.explorer") / "static"
 SCRIPTS = [(_STATIC / name).read_text(encoding="utf-8") for name in SCRIPT_NAMES]
+BESIDE = SCRIPTS[0]
+"""The script that pages of a study share: links from one to the other."""
 STYLE = (_STATIC / "style.css").read_text(encoding="utf-8")
 SHELL = (_STATIC / "page.html").read_text(encoding="utf-8")
 
@@ -44,6 +46,7 @@ def explorer_files(
     sweeps: Mapping[tuple[str, str], str],
     left_out: Sequence[tuple[str, str]] = (),
     largest: int = LARGEST_PAGE,
+    report: str = "",
 ) -> dict[str, str]:
     """The explorer as files: the page, and beside it the data of each model where one page would be too large.
 
@@ -53,6 +56,7 @@ def explorer_files(
         sweeps: (model, sweep) -> :func:`script_json` of its ``sweep_data``.
         left_out: (what, why) of everything that failed or is not computed yet; ``why`` is empty in the latter case.
         largest: Characters of data up to which the page holds them itself.
+        report: File of the report that lies beside the page, to which it then links.
 
     Returns:
         File name -> text; ``explorer.html`` is the page. Equal arguments give equal texts.
@@ -65,14 +69,14 @@ def explorer_files(
         for number, (kind, (model, name), text) in enumerate(parts)
     ]
     if sum(len(cell["text"]) for cell in cells) <= largest:
-        return {PAGE: _page(title, cells, left_out)}
+        return {PAGE: _page(title, cells, left_out, report)}
     files: dict[str, str] = {}
     for cell in cells:
         # A script, since a page that was opened from a file may not fetch.
         file = cell["file"] = f"explorer-{cell['model']}.js"
         files.setdefault(file, "window.ExplorerData = window.ExplorerData || {};\n")
         files[file] += f"window.ExplorerData[{script_json(cell['id'])}] = {cell['text']};\n"
-    return {PAGE: _page(title, cells, left_out), **files}
+    return {PAGE: _page(title, cells, left_out, report), **files}
 
 
 def explorer_page(
@@ -85,17 +89,19 @@ def explorer_page(
     return explorer_files(title, tasks, sweeps, left_out, largest=sys.maxsize)[PAGE]
 
 
-def _page(title: str, cells: Sequence[dict], left_out: Sequence[tuple[str, str]]) -> str:
+def _page(title: str, cells: Sequence[dict], left_out: Sequence[tuple[str, str]], report: str) -> str:
     named = [{key: value for key, value in cell.items() if key != "text"} for cell in cells]
     hashes = [f"'sha256-{_hash(script)}'" for script in SCRIPTS]
-    beside = ["'self'", "file:"] if any("file" in cell for cell in cells) else []
+    own = ["'self'", "file:"]  # what lies in the page's folder, opened from a file or from a server
+    beside = own if any("file" in cell for cell in cells) else []
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(SHELL).render(
         title=title,
         style=Markup(STYLE),
         scripts=[Markup(script) for script in SCRIPTS],
         sources=" ".join(hashes + beside),
-        index=Markup(script_json({"cells": named, "rules": rule_cards()})),
+        frames=" ".join(own) if report else "'none'",
+        index=Markup(script_json({"cells": named, "rules": rule_cards(), "report": report})),
         cells=[(cell["id"], Markup(cell["text"])) for cell in cells if "file" not in cell],
         failed=[item for item in left_out if item[1]],
         uncomputed=[item for item in left_out if not item[1]],

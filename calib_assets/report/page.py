@@ -6,10 +6,13 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from calib_assets.explorer.page import BESIDE
 from calib_assets.readable import readable
 from calib_assets.report.cells import render_cell
 from calib_assets.report.contract import (
@@ -34,12 +37,16 @@ METHODS = {
 }
 """Name of each text on methods -> (HTML id, title, template)."""
 
+# Read when the module is loaded: constants are part of the code version, so an edited template makes the page stale.
+_FOLDER = files("calib_assets.report") / "templates"
+TEMPLATES = {path.name: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.iterdir(), key=str)}
+
 
 @functools.cache
 def _environment() -> Environment:
     """Templates of this package; everything is escaped unless this module marks it as safe."""
     environment = Environment(
-        loader=PackageLoader("calib_assets.report"),
+        loader=DictLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -48,8 +55,9 @@ def _environment() -> Environment:
         finalize=lambda value: readable(value) if type(value) is str else value,  # Markup stays as it is
     )
     environment.globals.update(
-        cell=render_cell, picture=_picture, packed=packed, kind_of=lambda item: type(item).__name__
-    )
+        cell=render_cell, picture=_picture, packed=packed, kind_of=lambda item: type(item).__name__,
+        place_of=_place_of, address_of=_address_of,
+    )  # fmt: skip
     environment.tests["missing_item"] = lambda item: isinstance(item, Missing)
     return environment
 
@@ -69,6 +77,8 @@ def build_report(
     left_out: Sequence[LeftOut] = (),
     index: Sequence[Place] = (),
     seeds: Mapping[str, int] | None = None,
+    places: Mapping[str, Mapping[str, str]] | None = None,
+    explorer: str = "",
 ) -> str:
     """The report as HTML text; equal arguments give equal text.
 
@@ -86,6 +96,9 @@ def build_report(
         left_out: What failed or is not computed yet; said under the title.
         index: The papers' figures and tables with their places on the page.
         seeds: Place in the configuration -> seed.
+        places: Provenance id -> what it is about, such as ``{"model": "m", "task": "t"}``, if the explorer shows that.
+            A section or finding that is about one such place can be found from there.
+        explorer: File of the explorer that lies beside the page, to which such sections and findings link.
 
     Raises:
         ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one
@@ -103,7 +116,8 @@ def build_report(
         _check_sources(item, known)
     for number, finding in enumerate(findings, start=1):
         _refuse_unknown(f"finding {number}", set(finding.provenance), known)
-    script = "".join(_environment().get_template(name).render() for name in ("sort.js", "save.js"))
+    scripts = [_environment().get_template(name).render() for name in ("sort.js", "save.js", "places.js")]
+    script = "".join([BESIDE, *scripts])
     style = _environment().get_template("style.css").render()
     return (
         _environment()
@@ -118,6 +132,8 @@ def build_report(
             sections=sections,
             index=index,
             seeds=seeds or {},
+            places=places or {},
+            explorer=explorer,
             libraries=_libraries(known.values()),
             checks=checks,
             provenance=sorted(known.values(), key=lambda record: (record.asset, record.partition or "")),
@@ -132,6 +148,21 @@ def build_report(
             verdicts=Counter(check.passed for check in checks),
         )
     )
+
+
+def _place_of(ids: Iterable[str], places: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    """What all of these sources are about, if that is one place; those that have none are left aside."""
+    found = [places[id] for id in ids if id in places]
+    return found[0] if found and all(place == found[0] for place in found) else {}
+
+
+def _address_of(place: Mapping[str, str]) -> str:
+    """A place as the part of an address behind ``#``.
+
+    >>> _address_of({"model": "m & n", "task": "t"})
+    'model=m+%26+n&task=t'
+    """
+    return urlencode(place)
 
 
 def _libraries(records: Iterable[Provenance]) -> dict[str, list[str]]:

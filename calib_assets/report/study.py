@@ -17,6 +17,9 @@ from calib_assets.report.contract import (
 from calib_assets.report.page import build_report
 from calib_assets.report.paper_index import paper_index
 
+EXPLORED = {"shape": "task", "order": "sweep"}
+"""Name of each text on methods -> what its partitions are beside the model; the explorer shows these."""
+
 TOPICS = {
     "shape": "Exact tasks: order, shape, and the decoding rule that costs least",
     "order": "Open-ended prompts: order, and diversity by strategy",
@@ -62,6 +65,7 @@ def study_report(
     left_out: Sequence[LeftOut] = (),
     generated_at: str | None = None,
     seeds: Mapping[str, int] | None = None,
+    explorer: str = "",
 ) -> str:
     """The report of a whole study as HTML text: one page for all its parts.
 
@@ -73,6 +77,7 @@ def study_report(
         left_out: What failed or is not computed yet.
         generated_at: Time to print; None keeps the text reproducible.
         seeds: Seeds of the study, as :func:`seeds_of` finds them.
+        explorer: File of the explorer that lies beside the page.
 
     Raises:
         ValueError: If two parts have a headline table, or as :func:`~calib_assets.report.page.build_report`.
@@ -100,7 +105,20 @@ def study_report(
         methods=list(dict.fromkeys(part.methods for part in parts)) or ["shape"],
         seeds=seeds,
         index=paper_index([(part.methods, part.chapters) for part in parts]),
+        places=_places(parts),
+        explorer=explorer,
     )
+
+
+def _places(parts: Sequence[StudyPart]) -> dict[str, dict[str, str]]:
+    """Provenance id -> the model and task, or model and sweep, that it is about."""
+    return {
+        record.id: dict(zip(("model", EXPLORED[part.methods]), record.partition.split("|"), strict=True))
+        for part in parts
+        if part.methods in EXPLORED
+        for record in part.records
+        if record.partition is not None and record.partition.count("|") == 1
+    }
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

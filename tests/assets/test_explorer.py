@@ -1,13 +1,16 @@
 """The explorer of a whole study: every cell is in it, and what it holds are the study's stored results."""
 
+import html
 import json
 import re
+from urllib.parse import parse_qs
 
 import numpy as np
 import polars as pl
 from explored import unpacked
 
 from calib_assets.explorer import script_json
+from calib_assets.staleness.pages import side_by_side
 
 
 def blocks(page: str) -> dict[tuple[str, str], dict]:
@@ -47,3 +50,17 @@ def test_the_page_holds_every_cell_with_its_stored_results(finished):
                 assert shown == dict(mine.select("node", "completion").rows())
     assert page.count("</script>") == page.count("<script")
     assert script_json(found["alpha", "digits"]) in page
+
+
+def test_report_and_explorer_lie_side_by_side_and_every_link_between_them_leads_somewhere(finished):
+    store = finished[0].view().store
+    folder = store.root / "pages"  # put there by the runs that made the pages
+    for asset in ("report", "explorer"):
+        assert (folder / f"{asset}.html").read_bytes() == store.read(asset, (), f"{asset}.html")
+    assert side_by_side(store) == {asset: folder / f"{asset}.html" for asset in ("report", "explorer")}
+    report, found = (folder / "report.html").read_text(), blocks((folder / "explorer.html").read_text())
+    links = [parse_qs(html.unescape(part)) for part in re.findall(r'href="explorer\.html#([^"]*)"', report)]
+    cells = {(link["model"][0], (link.get("task") or link["sweep"])[0]) for link in links}
+    assert cells == set(found) and len(links) > len(cells)  # each has a section, and findings link as well
+    sections = re.findall(r'<section [^>]*data-model="([^"]*)" data-(?:task|sweep)="([^"]*)"', report)
+    assert sorted(sections) == sorted(found)

@@ -11,7 +11,7 @@ const Exact = (() => {
   };
   const LONG_LIST = 15; // rows shown before "show more"
 
-  function start(root, cells, rules, read) {
+  function start(root, cells, rules, read, placed) {
     const models = [...new Set(cells.map((cell) => cell.model))];
     const state = { model: models[0], name: cells[0].name, node: 0, T: 1, rule: "unrestricted", parameter: null, k: 5, all: false, path: [] };
     let task = null, frame = 0, ticket = 0;
@@ -113,6 +113,7 @@ const Exact = (() => {
       remember();
       state.k = Math.max(1, Math.min(state.k, here() ? here().size : 1));
       root.removeAttribute("aria-busy");
+      placed({ model: state.model, name: state.name, at: state.path });
       drawControls();
       draw();
     }
@@ -136,6 +137,7 @@ const Exact = (() => {
       state.node = node;
       state.all = false;
       remember();
+      placed({ model: state.model, name: state.name, at: state.path });
       draw();
       walk.querySelector("[aria-current]")?.focus();
     }
@@ -333,7 +335,7 @@ const Exact = (() => {
     }
 
     Dom.onWidth(root, () => { if (task) schedule(); });
-    return load({});
+    return ({ at, ...place }) => load(at ? { ...place, path: at } : place); // shows a place; `at` are the tokens of a context
   }
 
   return { start };

@@ -9,7 +9,7 @@ const Sweeps = (() => {
   };
   const LONG_LIST = 25, MOST_COMPLETIONS = 6;
 
-  function start(root, cells, read) {
+  function start(root, cells, read, placed) {
     const state = { model: cells[0].model, name: cells[0].name, repetition: 0, judge: "", node: 0, k: 1, all: false };
     let sweep = null, tree = null, ticket = 0, frame = 0;
     const controls = el("div", { class: "controls" }), prompt = el("div"), walk = el("div"), list = el("div"), cutoff = el("div", { class: "cutoff-control" });
@@ -28,6 +28,7 @@ const Sweeps = (() => {
       sweep = found;
       if (!sweep.judges.includes(state.judge)) state.judge = sweep.judges[0];
       root.removeAttribute("aria-busy");
+      placed({ model: state.model, name: state.name });
       open(Math.min(state.repetition, sweep.repetitions.length - 1));
     }
 
@@ -147,7 +148,7 @@ const Sweeps = (() => {
     }
 
     Dom.onWidth(root, () => { if (tree) schedule(); });
-    return load({});
+    return ({ at, ...place }) => load(place); // shows a place
   }
 
   return { start };
