@@ -35,6 +35,9 @@ GROUP_COLOURS = {"valid, frequent": "#0072b2", "valid, rare": "#56b4e9", "invali
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7b4fb5", "#56b4e9", "#9a6324")
 """Colours of series that are not rules (tasks, say), in order; beyond eight, markers and dashes differ."""
 
+HEAT = ("#2a78b8", "#7766cc", "#ad55b2", "#cf4f7a", "#d65f2c", "#bf8613")
+"""From cold to hot, each about as bright as the others: legible on the white ground of a page and on its dark one."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "p", "<", ">", "d")
 
 
@@ -122,10 +125,8 @@ def series_style(index: int) -> dict[str, Any]:
 def temperature_colours(temperatures: Iterable[float]) -> dict[float, str]:
     """One colour a temperature, ordered from cold to hot; one temperature gets the middle of the scale."""
     ordered = sorted(set(temperatures))
-    shades = sns.color_palette("plasma", as_cmap=True)
-    places = (
-        [0.45] if len(ordered) == 1 else [0.02 + 0.74 * i / (len(ordered) - 1) for i in range(len(ordered))]
-    )
+    shades = matplotlib.colors.LinearSegmentedColormap.from_list("heat", HEAT)
+    places = [0.45] if len(ordered) == 1 else [i / (len(ordered) - 1) for i in range(len(ordered))]
     return {t: matplotlib.colors.to_hex(shades(place)) for t, place in zip(ordered, places, strict=True)}
 
 

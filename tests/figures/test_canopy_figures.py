@@ -278,6 +278,9 @@ def test_quantiles_are_sorted_residuals_against_plotting_positions(canopy):
     shown = words(figure)
     row = tests.filter((pl.col("kind") == "conditional") & (pl.col("test") == "uniformity")).row(0, named=True)
     assert f"uniformity: p = {row['p']:.2g}" in shown and "Simulations: 1,000." in footnote(figure)
+    assert "Lines below: running quartiles." in footnote(figure).replace("\n", " ")
+    few = footnote(figures.residual_qq(residuals(12), tests)).replace("\n", " ")
+    assert "Below, too few rows for running quartiles." in few
     # The band's lower end x at the i-th of n: P(at least i of n uniform values lie below x) = 0.025.
     corners = {tuple(v) for path in figure.axes[0].collections[0].get_paths() for v in path.vertices}
     for i in (1, 50, 100):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from calib_assets import figures
 from calib_assets.decoding import RULES
-from calib_assets.figures.style import order_rules, rule_label, rule_style
+from calib_assets.figures.style import PAPER, order_rules, rule_label, rule_style, temperature_colours
 from calib_assets.figures.validity_diversity_frontier import pareto
 
 
@@ -87,6 +87,21 @@ def test_frontier_panels_leave_the_legend_its_room(tables, models, tasks):
     for ax in figure.axes:
         box = ax.get_position()
         assert min(box.width * figure.get_figwidth(), box.height * figure.get_figheight()) > 1.6  # inches
+
+
+def test_colours_of_temperatures_are_told_apart_on_a_light_and_on_a_dark_ground():
+    def luminance(colour: str) -> float:  # WCAG 2, relative luminance
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+    for count in (1, 2, 6):
+        shades = temperature_colours([0.5 * (i + 1) for i in range(count)])
+        assert len(set(shades.values())) == count
+        for ground in (PAPER, "#12161b"):  # white, and the dark ground of the report's page
+            for shade in shades.values():
+                low, high = sorted((luminance(shade), luminance(ground)))
+                assert (high + 0.05) / (low + 0.05) > 2.9, (shade, ground)
 
 
 def test_all_null_diversity_and_a_single_point(tables):
