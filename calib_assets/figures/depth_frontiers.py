@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from calib_assets.figures.layout import empty_figure, footnote, grid_of_axes, require, share_axis
 from calib_assets.figures.order_parts import line_with_band, no_interval, nothing, numbers, pick
-from calib_assets.figures.style import FULL, HALF, MUTED, SERIES, themed
+from calib_assets.figures.style import FULL, HALF, INK, MUTED, SERIES, themed
 from calib_assets.figures.text import visible
 
 COLUMNS = ("judge", "weighting", "depth", "recall", "mean", "min", "max", "n_nodes", "ci_low", "ci_high")
@@ -48,7 +48,7 @@ def depth_frontiers(
         share_axis(ax, "x")
         share_axis(ax, "y")
         if p0 is not None:
-            ax.axhline(p0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
+            ax.axhline(p0, color=INK, linewidth=0.8, zorder=1.5)
         for index, own in enumerate(depths):
             part = rows.filter(pl.col("depth") == own).sort("recall")
             colour = SERIES[index % len(SERIES)]
@@ -91,6 +91,8 @@ def depth_frontiers(
         Line2D([], [], color=grey, linewidth=1.1, linestyle=(0, (5, 2)), label="best node"),
         Line2D([], [], color=grey, linewidth=1.1, linestyle=(0, (1, 1.5)), label="worst node"),
     ]
+    if p0 is not None:
+        handles.append(Line2D([], [], color=INK, linewidth=0.8, label=f"precision {p0:g}"))
     ncols = len(handles) if len(panels) > 2 else math.ceil(len(handles) / 2)
     figure.legend(handles=handles, loc="outside upper left", ncols=ncols, handlelength=2.2, columnspacing=1.4)
     footnote(figure, [f"Judge: {visible(str(rows['judge'][0]), 40)}. {no_interval(rows)}".strip()])

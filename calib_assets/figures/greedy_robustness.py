@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from calib_assets.figures.depth_frontiers import COLUMNS
 from calib_assets.figures.layout import empty_figure, footnote, grid_of_axes, require, share_axis
 from calib_assets.figures.order_parts import line_with_band, no_interval, nothing, pick
-from calib_assets.figures.style import FULL, HALF, MUTED, themed
+from calib_assets.figures.style import FULL, HALF, INK, MUTED, themed
 from calib_assets.figures.text import visible
 
 _STYLES = {"greedy": ("#0072b2", "-"), "sampled": ("#d55e00", (0, (5, 2)))}
@@ -43,7 +43,7 @@ def greedy_robustness(
         share_axis(ax, "x")
         share_axis(ax, "y")
         if p0 is not None:
-            ax.axhline(p0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
+            ax.axhline(p0, color=INK, linewidth=0.8, zorder=1.5)
         for name, (colour, dashes) in _STYLES.items():
             part = rows.filter((pl.col("depth") == depth) & (pl.col("continuation") == name)).sort("recall")
             if part.is_empty():
@@ -57,6 +57,8 @@ def greedy_robustness(
         Line2D([], [], color=c, linestyle=d, linewidth=2.0, label=f"{n} continuations") for n, (c, d) in _STYLES.items()
     ]
     handles.append(Patch(facecolor=MUTED, alpha=0.25, label="95 % interval"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=2.4)
+    if p0 is not None:
+        handles.append(Line2D([], [], color=INK, linewidth=0.8, label=f"precision {p0:g}"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=2 if len(depths) == 1 else 4, handlelength=2.4)
     footnote(figure, [f"Judge: {visible(str(rows['judge'][0]), 40)}. {no_interval(rows)}".strip()])
     return figure

@@ -6,13 +6,14 @@ import re
 import numpy as np
 import polars as pl
 import pytest
-from drawn import artists, footnote, words, xy
+from drawn import artists, footnote, misplaced, words, xy
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import LineCollection
 
 from calib_assets import figures
 from calib_assets.figures.order_parts import STATUSES, strategy_style
+from calib_assets.figures.plotted import plotted_data
 from calib_assets.figures.sweep_tree import even_places, telling_seed
 
 HOSTILE = '<script>alert("$x$")</script> & \x00\u202e'
@@ -50,6 +51,20 @@ def test_one_depth_is_one_panel_and_one_seed_has_no_interval(order):
     robust = figures.greedy_robustness(tables["robustness_frontiers"])
     assert "No intervals" in footnote(robust)
     assert "No intervals" not in footnote(figures.depth_frontiers(order.tables["depth_frontiers"]))
+
+
+def test_the_line_at_a_precision_is_named_and_looks_like_no_other(order):
+    tables = order.cell(seeds=2, judges=("strict",))
+    names = {"depth_frontiers": figures.depth_frontiers, "robustness_frontiers": figures.greedy_robustness}
+    for table, draw in names.items():
+        figure = draw(tables[table], p0=0.75)
+        assert misplaced(figure) == []
+        [legend] = figure.legends
+        looks = [(line.get_color(), line.get_linestyle()) for line in legend.get_lines()]
+        assert "precision 0.75" in words(figure) and looks.count(looks[-1]) == 1
+        named = plotted_data(figure).filter(series="precision 0.75")
+        assert set(named["y"]) == {0.75} and named.height == len(figure.axes)
+        assert "precision 0" not in words(draw(tables[table], p0=None))
 
 
 def test_a_judge_or_weighting_that_is_not_there_is_an_error_that_names_those_that_are(order):
