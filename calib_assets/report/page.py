@@ -37,6 +37,9 @@ METHODS = {
 }
 """Name of each text on methods -> (HTML id, title, template)."""
 
+Shown = Mapping[str, str]
+MOST_PLACES = 6
+"""A finding about more places than these has no links to them."""
 # Read when the module is loaded: constants are part of the code version, so an edited template makes the page stale.
 _FOLDER = files("calib_assets.report") / "templates"
 TEMPLATES = {path.name: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.iterdir(), key=str)}
@@ -56,7 +59,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         cell=render_cell, picture=_picture, packed=packed, kind_of=lambda item: type(item).__name__,
-        place_of=_place_of, address_of=_address_of,
+        places_of=_places_of, name_of=_name_of, address_of=_address_of, most_places=MOST_PLACES,
     )  # fmt: skip
     environment.tests["missing_item"] = lambda item: isinstance(item, Missing)
     return environment
@@ -77,7 +80,7 @@ def build_report(
     left_out: Sequence[LeftOut] = (),
     index: Sequence[Place] = (),
     seeds: Mapping[str, int] | None = None,
-    places: Mapping[str, Mapping[str, str]] | None = None,
+    places: Mapping[str, Shown] | None = None,
     explorer: str = "",
 ) -> str:
     """The report as HTML text; equal arguments give equal text.
@@ -97,8 +100,9 @@ def build_report(
         index: The papers' figures and tables with their places on the page.
         seeds: Place in the configuration -> seed.
         places: Provenance id -> what it is about, such as ``{"model": "m", "task": "t"}``, if the explorer shows that.
-            A section or finding that is about one such place can be found from there.
-        explorer: File of the explorer that lies beside the page, to which such sections and findings link.
+            A section that is about one such place can be found from there.
+        explorer: File of the explorer that lies beside the page; sections that are about one place, and findings that
+            are about a few, link to it.
 
     Raises:
         ValueError: If two items share an id, an item refers to a provenance id that is not listed, or one
@@ -150,13 +154,26 @@ def build_report(
     )
 
 
-def _place_of(ids: Iterable[str], places: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
-    """What all of these sources are about, if that is one place; those that have none are left aside."""
-    found = [places[id] for id in ids if id in places]
-    return found[0] if found and all(place == found[0] for place in found) else {}
+def _places_of(ids: Iterable[str], places: Mapping[str, Shown]) -> list[Shown]:
+    """What these sources are about, each place once; sources that have none are left aside."""
+    found: list[Shown] = []
+    for id in ids:
+        if id in places and places[id] not in found:
+            found.append(places[id])
+    return found
 
 
-def _address_of(place: Mapping[str, str]) -> str:
+def _name_of(place: Shown, beside: Sequence[Shown]) -> str:
+    """A place in a list of places: the model is named where they are of several.
+
+    >>> _name_of({"model": "m", "task": "t"}, [{"model": "n", "task": "t"}])
+    'm, t'
+    """
+    model, name = place.values()
+    return name if all(other["model"] == model for other in beside) else f"{model}, {name}"
+
+
+def _address_of(place: Shown) -> str:
     """A place as the part of an address behind ``#``.
 
     >>> _address_of({"model": "m & n", "task": "t"})

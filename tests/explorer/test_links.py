@@ -40,10 +40,10 @@ def pages():
     logits = np.random.default_rng(6).normal(0, 2, size=(trie.internal.size, 40)).astype(np.float32)
     task = explored(trie, logits).text
     tasks = {(MODELS[0], "digits"): task, (MODELS[1], "digits"): task, (MODELS[1], "words"): task}
-    gone = record(MODELS[0], "gone")
-    findings = (Finding("One.", (record(MODELS[1]).id,)), Finding("Both.", tuple(record(m).id for m in MODELS)), Finding("Gone.", (gone.id,)))  # fmt: skip
+    gone, many = record(MODELS[0], "gone"), [record(MODELS[0], f"task-{n}") for n in range(7)]
+    findings = (Finding("One.", (record(MODELS[1]).id,)), Finding("Both.", tuple(record(m).id for m in MODELS)), Finding("Gone.", (gone.id,)), Finding("All.", tuple(item.id for item in many)))  # fmt: skip
     chapters = (ReportSection("c", "Chapter", children=tuple(map(section, MODELS))),)
-    part = StudyPart("shape", "2 models", chapters, (*map(record, MODELS), gone), findings=findings)
+    part = StudyPart("shape", "2 models", chapters, (*map(record, MODELS), gone, *many), findings=findings)
     # A sweep has the name of a task: they are told apart.
     tree = Provenance("sweep_tree", "alpha|digits", "f", "d", "c")
     lines = ReportTable("l", "Lines", (Column("x", "count"),), ((1,),), provenance=(tree.id,))
@@ -70,8 +70,10 @@ def test_from_a_sentence_to_its_contexts_and_back_to_its_section(visit, folder):
     page = visit.page
     page.goto((folder / "report.html").as_uri())
     links = page.locator("ul.findings li")
-    expect(links.nth(1).locator("a.walk")).to_have_count(0)  # it is about two models
-    links.nth(0).get_by_role("link", name="explorer").click()
+    assert links.nth(0).locator("a.walk").all_inner_texts() == ["digits"]
+    assert links.nth(1).locator("a.walk").all_inner_texts() == [f"{model}, digits" for model in MODELS]
+    expect(links.nth(3).locator("a.walk")).to_have_count(0)  # it is about everything
+    links.nth(1).locator("a.walk").nth(1).click()
     page.wait_for_url("**/explorer.html#*")
     assert chosen(page) == [MODELS[1], "digits"]
     page.locator("#panel-tasks button.token").first.click()
@@ -117,7 +119,7 @@ def test_an_address_names_the_context_that_is_shown(visit, folder):
 def test_a_place_that_the_other_page_has_not_is_said(visit, folder):
     page = visit.page
     page.goto((folder / "report.html").as_uri())
-    page.locator("ul.findings li").nth(2).get_by_role("link", name="explorer").click()
+    page.locator("ul.findings li").nth(2).locator("a.walk").click()
     page.wait_for_url("**/explorer.html#*")
     expect(page.locator("p.beside")).to_have_text("This page has no task gone of model alpha; it shows what it has.")
     assert chosen(page) == ["alpha", "digits"]
@@ -130,17 +132,17 @@ def test_a_place_that_the_other_page_has_not_is_said(visit, folder):
     expect(page.locator("p.beside")).to_contain_text(f"no section on the task words of the model {MODELS[1]}")
 
 
-@pytest.mark.parametrize(("page_", "other", "link"), [("report", "explorer", "explorer"), ("explorer", "report", "in the report")])  # fmt: skip
+@pytest.mark.parametrize(("page_", "other", "link"), [("report", "explorer", "digits"), ("explorer", "report", "in the report")])  # fmt: skip
 def test_a_page_that_was_moved_alone_says_so_and_stays(visit, folder, page_, other, link):
     page = visit.page
     page.goto((folder / f"{page_}.html").as_uri())
     at_rest(page)
     (folder / f"{other}.html").rename(folder / "kept.html")
-    page.get_by_role("link", name=link).first.click()
+    page.locator("a[data-beside]", has_text=link).first.click()
     notice = page.locator("p.beside")
     expect(notice).to_contain_text(f"{other}.html is not in the folder of this page")
     expect(notice).to_be_in_viewport()
     assert page.url.split("#")[0].endswith(f"/{page_}.html")
     (folder / "kept.html").rename(folder / f"{other}.html")
-    page.get_by_role("link", name=link).first.click()
+    page.locator("a[data-beside]", has_text=link).first.click()
     page.wait_for_url(f"**/{other}.html#*")
