@@ -43,12 +43,14 @@ PLUMBING = (
     "resources.sandbox.sandbox",
 )
 
-# Regular expressions that dear model work reaches, as they were before expressions counted: as long as they are these,
-# they are no part of a version, so that counting them made no logits, rollouts or programs stale.
+# What dear model work depends on and versions once did not see, as it was when they began to: as long as it is this, it
+# is no part of a version, so that no logits, rollouts or programs became stale by it.
 AS_BEFORE = {
     "calib_assets.metrics.program_text.end_of:_LONG_BREAK": "157cdb5ef69f",
     "calib_assets.study.rows.partition_key:KEY": "39c502c55bbf",
     "resources.language_models.spec.ModelSource:_COMMIT": "9d34d9f50ac6",
+    "resources.services.language_models.settings_of": "0d9078ce3bdf",
+    "resources.services.speakers.api_settings": "8f4b9eabcdf7",
 }
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -94,6 +96,8 @@ def _expanded(item: object) -> tuple[dict[str, str], tuple[object, ...]]:
     """Parts of one function or class, and the project code that it names (assets share most of what they reach)."""
     tree, reached = _tree(item), []
     parts = {_name(item): _short_hash(ast.unparse(_stripped(tree)))}
+    if AS_BEFORE.items() >= parts.items():
+        return {}, ()
     for module in _imports_inside(tree):
         parts |= _module_parts(module)
     for name, value in _reached(item, tree):

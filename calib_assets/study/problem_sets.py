@@ -13,6 +13,8 @@ from calib_assets.study.livecodebench import read_livecodebench
 from calib_assets.study.problems import Problem, digest_of, read_problems, without_checks
 from resources.artifacts.atomic import file_sha256
 
+READING = 1  # of LiveCodeBench, whose files count by their place or bytes: raise it when they give other problems
+
 
 def problems_of(row: CodingRow, fetched: Sequence[str] = ()) -> tuple[Problem, ...]:
     """All problems of a row, before ``max_problems``.
@@ -61,6 +63,8 @@ def _bench_source(row: CodingRow, selecting: set[str]) -> object:
     bench = row.livecodebench
     pinned = {"id", "revision", "release"} if bench.files is None else set()
     data = bench.model_dump(mode="json", include=selecting | pinned)
+    if READING != 1:
+        data["reading"] = READING
     return data if bench.files is None else {**data, "files": [_content(path) for path in bench.files]}
 
 

@@ -12,6 +12,8 @@ import polars as pl
 
 from calib_assets.study.sweeps import PromptSet
 
+# Of files that count by their place and not by what is in them: raise it when the same file gives other prompts.
+READING = 1
 FIELDS = ("id", "prompt", "completion", "answers", "pattern", "answer_prefix", "lead", "stop")
 
 
@@ -157,7 +159,8 @@ def prompts_source(row: PromptSet) -> object:
         return row.content
     if row.hub is not None:
         fields = {"select", "prompt_field", "first", "strip_code_fence"}
-        return {**row.hub.model_dump(mode="json"), **row.model_dump(mode="json", include=fields)}
+        place = {**row.hub.model_dump(mode="json"), **row.model_dump(mode="json", include=fields)}
+        return place if READING == 1 else {**place, "reading": READING}
     return prompts_digest(prompts_of(row))
 
 

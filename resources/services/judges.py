@@ -46,7 +46,7 @@ class Judges:
     def _rubric_judge(self, row: JudgeRow, study: Study, root: Path) -> LlmJudge | LocalJudge:
         verdicts = VerdictStore(root / VERDICT_FOLDER)
         if row.kind == "llm":
-            return LlmJudge(_settings(row), verdicts)
+            return LlmJudge(judge_settings(row), verdicts)
         model = study.model(row.model)
         return LocalJudge(
             row.name,
@@ -66,7 +66,7 @@ class Judges:
         if row.kind != "llm":
             return None
         try:
-            _settings(row)
+            judge_settings(row)
         except SettingsError as error:
             return str(error)
         if row.api_key_env is not None and not os.environ.get(row.api_key_env, "").strip():
@@ -77,7 +77,7 @@ class Judges:
         return None
 
 
-def _settings(row: JudgeRow) -> LlmJudgeSettings:
+def judge_settings(row: JudgeRow) -> LlmJudgeSettings:
     endpoint = row.endpoint or os.environ.get(ENDPOINT_VARIABLE)
     if not endpoint:
         raise SettingsError(

@@ -37,7 +37,7 @@ class Speakers:
             SettingsError: If the row cannot be used as it is, with the remedy.
         """
         if isinstance(row, ApiModelRow):
-            speaker = ApiSpeaker(_settings(row), SampleStore(root / SAMPLE_FOLDER))
+            speaker = ApiSpeaker(api_settings(row), SampleStore(root / SAMPLE_FOLDER))
             if self.objects is None:
                 return speaker
             return SharedSpeaker(speaker, SharedReplies(speaker.samples, self.objects))
@@ -52,13 +52,13 @@ class Speakers:
         if not isinstance(row, ApiModelRow):
             return self.language_models.unready(row)
         try:
-            _settings(row).api_key(os.environ)
+            api_settings(row).api_key(os.environ)
         except SettingsError as error:
             return str(error)
         return None
 
 
-def _settings(row: ApiModelRow) -> ApiModelSettings:
+def api_settings(row: ApiModelRow) -> ApiModelSettings:
     price, budget = row.price_per_million, row.budget
     return ApiModelSettings(
         name=row.name,

@@ -14,9 +14,10 @@ import pytest
 from workplace import PROMPTS, external_rollouts, write_chain
 
 from calib_assets.assets import GRAPH
+from calib_assets.staleness.code_version import code_version
 from calib_assets.staleness.identity import Context, Snapshot
 from calib_assets.staleness.store import ArtifactStore
-from calib_assets.study import Study
+from calib_assets.study import Study, livecodebench, problem_sets, prompts
 from calib_assets.study.reference import ROWS
 from calib_assets.study.rows import Row
 from resources.judges import RUBRICS
@@ -97,6 +98,7 @@ STUDY = {
 FOLDER = "model_spec@folder speaker_spec@folder judge_spec@sweep"  # the judge `own` runs on it
 ASKED, PROBLEMS = "judge_spec@sweep", "coding_questions_spec@bench coding_tests_spec@bench"
 NOTHING = None
+READ_BY = {"PROMPTS": "71a5acc6a72b104c", "PROBLEMS": "8c5309124aa2fd1c"}  # code versions
 
 # Class.field -> (where in the document, what is written there, the slices that change). The report prints the document
 # and so reads every change, but those of circumstance (NOTHING); "" is a change that only it reads.
@@ -123,13 +125,9 @@ CHANGES = {
     "HubSource.revision": ("models.2.source.revision", OTHER_COMMIT, "model_spec@hub speaker_spec@hub"),
     "PackageSource.package": ("models.3.source.package", "others", "model_spec@packed speaker_spec@packed"),
     "PackageSource.file": ("models.3.source.file", "w/model.gguf", "model_spec@packed speaker_spec@packed"),
-    "PackageSource.sha256": (
-        "models.3.source.sha256",
-        hashlib.sha256(b"GGUF weights").hexdigest(),
-        "model_spec@packed speaker_spec@packed",
-    ),
+    "PackageSource.sha256": ("models.3.source.sha256", hashlib.sha256(b"GGUF weights").hexdigest(), ""),  # a check
     "LocalSource.path": ("models.1.source.path", "@/two/folder", NOTHING),  # the same files in another place
-    "LocalSource.sha256": ("models.1.source.sha256", "DIGEST", FOLDER),
+    "LocalSource.sha256": ("models.1.source.sha256", "DIGEST", ""),
     "MarkovSource.markov": ("models.0.source.markov", "@/same.json", ""),  # the same chain under another name
     "NgramSource.ngrams": ("embedder.source.ngrams", 65, "embedder_spec"),
     "ApiModelRow.model": ("api_models.0.model", "n", "speaker_spec@api"),
@@ -536,3 +534,24 @@ def test_a_rubric_counts_by_its_text(place, before, monkeypatch):
     monkeypatch.setitem(RUBRICS, "validity-v1", dataclasses.replace(rubric, instructions=rubric.instructions + " "))
     slices = slices_of(snapshot_of(place, STUDY))
     assert named({pair for pair in slices if slices[pair] != before[0][pair]}) == {ASKED}
+
+
+@pytest.mark.parametrize(
+    ("read", "where", "seen"),
+    [
+        (prompts, "calib_assets/study/prompts.py", "PROMPTS"),
+        (problem_sets, "calib_assets/study/problem_sets.py", "PROBLEMS"),
+    ],
+)
+def test_how_files_of_the_hub_are_read_is_part_of_their_identity(read, where, seen, place, before, monkeypatch):
+    """No code version sees it: files of one's own count by what is read, these by their place."""
+    root = {"PROMPTS": prompts.read_prompts, "PROBLEMS": livecodebench.read_livecodebench}[seen]
+    assert code_version(root) == READ_BY[seen], (
+        f"reading has changed: if the same file now gives something else, raise READING in {where}; then write the new "
+        "code version here"
+    )
+    monkeypatch.setattr(read, "READING", read.READING + 1)
+    slices = slices_of(snapshot_of(place, STUDY))
+    changed = named({pair for pair in slices if slices[pair] != before[0][pair]})
+    files = "coding_questions_spec@files coding_tests_spec@files"
+    assert changed == set({"PROMPTS": "rollout_count_spec@away", "PROBLEMS": f"{PROBLEMS} {files}"}[seen].split())
