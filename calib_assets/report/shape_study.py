@@ -17,6 +17,7 @@ from calib_assets.report.contract import (
     sources,
 )
 from calib_assets.report.headline import Partition, headline_table
+from calib_assets.report.order_examples import plain
 from calib_assets.report.shape_findings import shape_findings
 from calib_assets.report.shape_items import main_floor, shape_items
 from calib_assets.report.study import StudyPart, count, study_report
@@ -62,7 +63,7 @@ def comparison_section(
     floors: tuple[float, ...] = (0.8,),
 ) -> ReportSection:
     """Figures across models and tasks: the gap split, temperature trade-offs by model, and all frontiers."""
-    title = "Across models and tasks"
+    title = "Shape study: across models and tasks"
     items: list[ReportFigure] = []
 
     def draw(
@@ -158,11 +159,12 @@ def shape_part(
     chapters = [comparison_section(tables, provenance, floors=floors)]
     for number, model in enumerate(models, start=1):
         children = tuple(sections[key] for key in tables if key[0] == model)
-        chapters.append(ReportSection(id=f"chapter-{number}", title=model, children=children))
+        title = f"Shape study: {plain(model, 120)}"
+        chapters.append(ReportSection(id=f"chapter-{number}", title=title, children=children))
     known = [*records, *(record for found in provenance.values() for record in found.values())]
     return StudyPart(
         methods="shape",
-        scope=f"{count(len(models), 'model')} on {count(len({task for _, task in tables}), 'task')}",
+        scope=f"Shape study, {count(len(models), 'model')} on {count(len({task for _, task in tables}), 'task')}",
         chapters=tuple(chapters),
         records=tuple(dict.fromkeys(known)),
         headline=headline,

@@ -35,7 +35,7 @@ class StudyPart:
 
     Attributes:
         methods: Name of its methods in :data:`calib_assets.report.page.METHODS`.
-        scope: What it covers, such as "2 models on 3 tasks".
+        scope: What it covers, such as "Shape study, 2 models on 3 tasks".
         chapters: Its sections in reading order.
         records: Every artifact that its items refer to.
         headline: Its table at the top of the page, if it has one.
