@@ -18,7 +18,9 @@ def model_spec(study: Study, model: str) -> dict[str, object]:
         mode="json",
         include={"variant", "dtype", "chat_template", "system_prompt", "answer_prefix", "thinking", "bos", "parity"},
     )
-    source = row.source.model_dump(mode="json", exclude={"sha256"})  # a pin is a check; the content is hashed anyway
+    source = row.source.model_dump(mode="json")
+    if "sha256" in source:
+        source["sha256"] = None  # a pin is a check of what is hashed anyway; rows without one stay what they were
     if isinstance(row.source, MarkovSource) or "path" in source:
         source.pop("path", None)  # a path is circumstance; the weights' digest is added by the services
         source.pop("markov", None)

@@ -20,6 +20,7 @@ from calib_assets.staleness.store import ArtifactStore
 from calib_assets.study import Study, livecodebench, problem_sets, prompts
 from calib_assets.study.reference import ROWS
 from calib_assets.study.rows import Row
+from calib_assets.study.slices import SLICES
 from resources.judges import RUBRICS
 from resources.services import LanguageModels, slicer_of, tools_of
 
@@ -555,3 +556,11 @@ def test_how_files_of_the_hub_are_read_is_part_of_their_identity(read, where, se
     changed = named({pair for pair in slices if slices[pair] != before[0][pair]})
     files = "coding_questions_spec@files coding_tests_spec@files"
     assert changed == set({"PROMPTS": "rollout_count_spec@away", "PROBLEMS": f"{PROBLEMS} {files}"}[seen].split())
+
+
+def test_a_pin_is_no_part_of_a_model_and_rows_without_one_are_what_they_were(place):
+    """Results that were made before pins were mere checks stay, where nothing was pinned."""
+    study = study_of(place, written(STUDY, "models.3.source.sha256", "0" * 64))
+    expected = {"package": "weights", "file": "*.gguf", "sha256": None}
+    assert SLICES["model_spec"][1](study, "packed")["source"] == expected
+    assert SLICES["model_spec"][1](study_of(place, STUDY), "packed")["source"] == expected
