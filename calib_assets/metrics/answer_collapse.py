@@ -310,7 +310,7 @@ class _Draws:
         return (est, *NONE) if alike else (est, float(values.std(ddof=1)), float(low), float(high))
 
     def normal(self, statistic: Callable, most: float | None) -> Values:
-        """Estimate, standard error and est ± z·se, within 0 and ``most``; all None where it is undefined."""
+        """Estimate, standard error and est ± z·se, within 0 and ``most``; no spread where every draw is alike."""
         est, values = float(statistic(self._total)), self._values(statistic)
         if np.isnan(est) or values is None or np.ptp(values) < ROUNDING:
             return None if np.isnan(est) else est, *NONE
