@@ -16,7 +16,7 @@ from calib_assets.figures.text import share, visible
 SETTING_LABELS = {"independent": "asked anew each time", "history": "asked again in a conversation"}
 TOP = 12  # answers of a panel
 COUNT_COLUMNS = ("setting", "matching", "answer", "count", "share", "listed")
-MEASURE_COLUMNS = ("speaker", "setting", "matching", "measure", "est", "ci_low", "ci_high")
+MEASURE_COLUMNS = ("speaker", "setting", "matching", "measure", "est")
 LISTED, UNLISTED, ANY = GROUP_COLOURS["valid, frequent"], GROUP_COLOURS["invalid"], SERIES[0]
 
 
@@ -88,7 +88,7 @@ def effective_answers(collapse_comparison: pl.DataFrame, matching: str = "strict
     """The effective number of answers by speaker: the estimate that corrects the bias, and the plug-in beside it.
 
     Args:
-        collapse_comparison: Columns ``speaker, setting, matching, measure, est, ci_low, ci_high``.
+        collapse_comparison: Columns ``speaker, setting, matching, measure, est``.
         matching: Which answers count as one.
 
     Returns:
@@ -108,14 +108,11 @@ def effective_answers(collapse_comparison: pl.DataFrame, matching: str = "strict
     axes.set(yticks=range(len(speakers)), yticklabels=[visible(name, 40, keep="both") for name in speakers])
     axes.set(xlabel="Effective number of answers, exp(H)", xscale="log")
     axes.set_ylim(len(speakers) - 0.5, -0.5)
-    ends = [shown["est"].max(), shown["ci_high"].max(), rows.filter(pl.col("measure") == "n_distinct")["est"].max()]
-    axes.set_xlim(0.8, 1.5 * max(end for end in ends if end is not None))
+    axes.set_xlim(0.8, 1.5 * max(shown["est"].max(), rows.filter(pl.col("measure") == "n_distinct")["est"].max()))
     log_axis(axes.xaxis)
     axes.grid(visible=False, axis="y")
     figure.legend(handles=_legend(), loc="outside upper left", ncols=3)
-    without = shown["ci_low"].null_count()
-    said = f"Points without an interval, of one conversation, or where all answers are one: {without}."
-    footnote(figure, [said if without else ""])
+    footnote(figure, ["No intervals: answers that never came may be many or few."])
     return figure
 
 
@@ -126,8 +123,6 @@ def _points(axes: Axes, own: pl.DataFrame, speakers: Sequence[str], setting: str
         if best is None:
             continue
         y = place + offset
-        if best["ci_low"] is not None:
-            axes.hlines(y, max(best["ci_low"], 0.5), best["ci_high"], color=colour, linewidth=1.8, gid=f"ci-{setting}")
         axes.plot(best["est"], y, "o", color=colour, markersize=5.5, zorder=5, gid=f"est-{setting}")
         plug_in, distinct = found["effective_number"]["est"], found["n_distinct"]["est"]
         axes.plot(plug_in, y, "D", color=PAPER, markeredgecolor=colour, markersize=8.5, zorder=4)

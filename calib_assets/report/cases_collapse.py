@@ -6,8 +6,7 @@ import polars as pl
 
 from calib_assets import figures
 from calib_assets.figures.answer_collapse import SETTING_LABELS
-from calib_assets.figures.text import share
-from calib_assets.report.canopy_numbers import value
+from calib_assets.figures.text import share, short
 from calib_assets.report.canopy_tables import between
 from calib_assets.report.cases_study import CaseStudy
 from calib_assets.report.contract import (
@@ -42,7 +41,7 @@ MEASURES = {
     "valid_share": Column("valid", "share", "the row has no list", "share of answers on the list"),
     "coverage": Column("coverage", "share", "the row has no list", "share of the list that was said"),
 }
-INTERVALS = ("top_share", EFFECTIVE)
+INTERVALS = ("top_share",)
 
 
 def collapse_section(
@@ -200,7 +199,7 @@ def findings_of(name: str, table: pl.DataFrame) -> list[str]:
     rough = "; most answers came once, so it is rough" if 2 * distinct > n else ""
     text = (
         f"Answer collapse, {plain(name, 60)}: the {count(n, 'independent answer')} of {plain(least, 60)} are drawn in "
-        f"effect from {_interval(alone[0])} different ones (Chao–Shen{rough})"
+        f"effect from about {short(alone[0]['est'])} different ones (Chao–Shen, without an interval{rough})"
     )
     text += ", and no two are alike" if distinct == n > 1 else (
         f", and a share of {_share(own['top_share'])} is its most frequent answer"
@@ -209,25 +208,14 @@ def findings_of(name: str, table: pl.DataFrame) -> list[str]:
     text += f"; a share of {_share(listed)} is on its list" if listed and listed["est"] is not None else ""
     later = known.get((least, "history", EFFECTIVE))
     if later is not None and later["est"] is not None:
-        text += f"; asked again in a conversation, {_interval(later)}"
+        text += f"; asked again in a conversation, about {short(later['est'])}"
     if len(alone) > 1:
         most = alone[-1]
         text += (
-            f". Of {len(alone)} speakers this is the smallest estimate; the largest is {_interval(most)}, of "
-            f"{plain(most['speaker'], 60)}{_overlap(alone[0], most)}"
+            f". Of {len(alone)} speakers this is the smallest estimate; the largest is about {short(most['est'])}, of "
+            f"{plain(most['speaker'], 60)}"
         )
     return [text + "."]
-
-
-def _overlap(one: Mapping, other: Mapping) -> str:
-    """Whether the intervals of a smaller and a larger estimate overlap; nothing where one has none."""
-    if None in (one["ci_high"], other["ci_low"]):
-        return ""
-    return "; the 95 % intervals do not overlap" if one["ci_high"] < other["ci_low"] else "; the 95 % intervals overlap"
-
-
-def _interval(row: Mapping) -> str:
-    return value(row["est"], row["ci_low"], row["ci_high"])
 
 
 def _share(row: Mapping) -> str:

@@ -182,7 +182,9 @@ def test_an_interval_of_conversations_resamples_them_whole():
     found = found["entropy_miller_madow"]
     corrected = math.log(2) + 1 / 24
     assert found["est"] == pytest.approx(corrected) and found["se"] == pytest.approx(corrected / 2, rel=0.01)
-    assert found["ci_high"] - found["est"] == pytest.approx(1.959964 * found["se"])
+    number = measured(table, setting="history", bootstrap=Bootstrap(n_boot=400))["effective_number_miller_madow"]
+    assert number["est"] == pytest.approx(math.exp(corrected))
+    assert number["se"] == pytest.approx(math.exp(corrected) * found["se"])  # by the slope of exp
 
 
 def test_corrections_reduce_the_bias_of_few_samples():
@@ -194,19 +196,34 @@ def test_corrections_reduce_the_bias_of_few_samples():
 
 
 @pytest.mark.parametrize(
-    ("shares", "least"), [((0.5, 0.25, 0.15, 0.1), 0.9), ((0.85, *[0.01] * 15), 0.78), ((0.02,) * 50, 0.9)]
+    ("shares", "least"), [((0.5, 0.25, 0.15, 0.1), 0.9), ((0.85, *[0.01] * 15), 0.85), ((0.02,) * 50, 0.9)]
 )
-def test_intervals_cover_the_truth(shares, least):
+def test_intervals_of_collisions_cover_the_truth(shares, least):
     """Of 200 studies of 100 answers; the nominal share is 0.95, and the docstring says what it is with rare answers."""
     rng, p = np.random.default_rng(11), np.array(shares)
-    truth = {"effective_number_chao_shen": math.exp(-np.sum(p * np.log(p))), "collision_probability": float(p @ p)}
-    hits = dict.fromkeys(truth, 0)
+    hits = 0
     for _ in range(200):
         said = [str(i) for i in rng.choice(len(p), size=100, p=p)]
-        found = measured(samples(said), bootstrap=Bootstrap(n_boot=300))
-        for name, value in truth.items():
-            hits[name] += found[name]["ci_low"] <= value <= found[name]["ci_high"]
-    assert all(least <= hit / 200 for hit in hits.values()), hits
+        found = measured(samples(said), bootstrap=Bootstrap(n_boot=300))["collision_probability"]
+        hits += found["ci_low"] <= p @ p <= found["ci_high"]
+        assert found["ci_high"] - found["est"] == pytest.approx(1.959964 * found["se"])
+    assert hits / 200 >= least
+
+
+@pytest.mark.parametrize(("shares", "n"), [(1 / np.arange(1, 1001), 60), (np.ones(100), 1000)])
+def test_effective_numbers_have_no_interval_since_it_would_not_hold_the_truth(shares, n):
+    rng, p = np.random.default_rng(3), shares / shares.sum()
+    hits = 0
+    for _ in range(40):
+        counts = rng.multinomial(n, p)
+        draws = numbers.chao_shen(rng.multinomial(n, counts / n, size=200))
+        hits += abs(numbers.chao_shen(counts) + (p @ np.log(p))) <= 1.96 * draws.std(ddof=1)
+    assert hits <= 4
+    found = measured(samples([str(i) for i in rng.choice(len(p), size=n, p=p)]))
+    for name in ("entropy", "effective_number"):
+        for kind in ("", "_miller_madow", "_chao_shen"):
+            assert found[name + kind]["ci_low"] is found[name + kind]["ci_high"] is None
+            assert (found[name + kind]["se"] is None) == (kind == "")
 
 
 def test_the_interval_of_the_top_share_is_the_binomial_of_that_answer():

@@ -8,11 +8,11 @@ MEASURE = {
     "setting": SETTING,
     "matching": MATCHING,
     "ci_low": "Lower end of the 95 % interval (exact binomial for shares of independent answers; else of the "
-    "bootstrap: percentiles for shares, estimate ± z·se for corrected entropies, effective numbers and collisions); "
-    "null where there is none.",
+    "bootstrap: percentiles for shares, estimate ± z·se for collisions); null where there is none: of entropies and "
+    "effective numbers, since what was never seen may be anything.",
     "ci_high": "Upper end of the 95 % interval (exact binomial for shares of independent answers; else of the "
-    "bootstrap: percentiles for shares, estimate ± z·se for corrected entropies, effective numbers and collisions); "
-    "null where there is none.",
+    "bootstrap: percentiles for shares, estimate ± z·se for collisions); null where there is none: of entropies and "
+    "effective numbers, since what was never seen may be anything.",
 }
 
 TABLES = {
