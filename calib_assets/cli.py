@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     cost = commands.add_parser("cost", help="tokens, calls, bytes and GPU hours of the whole study, stale or not")
     cost.set_defaults(command=_cost)
     sheet = commands.add_parser("annotation-sheet", help="judged texts for people to score, as CSV")
-    sheet.add_argument("--items", type=int, default=50, help="how many texts (default: 50)")
-    sheet.add_argument("--seed", type=int, default=0, help="of the draw")
+    sheet.add_argument("--items", type=_count, default=50, help="how many texts (default: 50)")
+    sheet.add_argument("--seed", type=_seed, default=0, help="of the draw")
     sheet.set_defaults(command=_annotation_sheet)
     refresh = commands.add_parser("refresh", help="compute what is stale, and nothing else")
     refresh.add_argument("--dry-run", action="store_true", help="print the plan and stop")
@@ -94,6 +94,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_selection(refresh)
     refresh.set_defaults(command=_refresh)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of texts; write 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number, 0 or more")
+    return int(text)
 
 
 def _add_selection(command: argparse.ArgumentParser) -> None:
@@ -187,9 +199,13 @@ def _cost(options: argparse.Namespace) -> int:
 
 
 def _annotation_sheet(options: argparse.Namespace) -> int:
-    from calib_assets.results import Results
+    from calib_assets.results import Results, UnknownName
 
-    sheet = Results(options.study, options.store).annotation_sheet(options.items, options.seed).write_csv()
+    try:
+        sheet = Results(options.study, options.store).annotation_sheet(options.items, options.seed).write_csv()
+    except UnknownName as error:  # a study without sweeps has no texts
+        _say(error.args[0], sys.stderr)
+        return 2
     # In a file every character counts; on a terminal none may act.
     sys.stdout.write(readable(sheet) if sys.stdout.isatty() else sheet)
     return 0

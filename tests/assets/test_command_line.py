@@ -141,6 +141,20 @@ def test_a_sheet_keeps_its_characters_in_a_file_and_shows_them_on_a_terminal(mon
     assert shown.split() == [b"response", rb"\x1b[31mred"]
 
 
+@pytest.mark.parametrize("wrong", [["--items", "0"], ["--items", "-3"], ["--items", "x"], ["--seed", "-1"]])
+def test_a_sheet_of_no_size_is_refused(wrong, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["annotation-sheet", *wrong])
+    assert caught.value.code == 2 and "write " in capsys.readouterr().err
+
+
+def test_a_sheet_of_a_study_without_sweeps_says_so(sampling, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CALIB_STUDY", "")
+    monkeypatch.setenv("CALIB_STORE", "")
+    assert main(["--study", str(sampling.file), "--store", str(tmp_path / "store"), "annotation-sheet"]) == 2
+    assert "has no model and sweep that completions would be of" in capsys.readouterr().err
+
+
 def test_a_reader_that_goes_away_and_a_terminal_of_few_characters_end_in_no_traceback(sampling):
     licensed(sampling, "für alle → frei")
     command = [*COMMAND, "--study", str(sampling.file), "validate"]
