@@ -287,12 +287,14 @@ def _anchor(row, field: str, path: Path):
 
 
 def _placed(value: str, path: Path) -> str:
-    """A path of the study file from the root on; ``~`` is the home.
+    """A path of the study file from the root on, with links followed; ``~`` is the home.
 
-    A link keeps its own name: in the hub's cache a ``model.gguf`` is a link to a file whose name says nothing.
+    A link keeps its own name where what it leads to has another kind of name: in the hub's cache a ``model.gguf`` is a
+    link to a file whose name says nothing.
     """
     place = path.parent / Path(value).expanduser()
-    return str(place.resolve() if place.name in ("", "..") else place.parent.resolve() / place.name)
+    found = place.resolve()
+    return str(found if found.is_dir() or found.suffix == place.suffix else place.parent.resolve() / place.name)
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -145,7 +145,7 @@ def test_lists_that_would_hold_other_answers_than_they_show(data, words, tmp_pat
 # -- places -----------------------------------------------------------------------------------------------------
 
 
-def test_a_link_keeps_its_own_name_and_home_is_known(tmp_path, monkeypatch):
+def test_a_link_to_a_file_without_a_name_keeps_its_own_and_home_is_known(tmp_path, monkeypatch):
     """As in the hub's cache, where `model.gguf` is a link to a blob without a name."""
     (tmp_path / "blobs").mkdir()
     (tmp_path / "blobs" / "0f3a").write_bytes(b"GGUF")
@@ -156,6 +156,16 @@ def test_a_link_keeps_its_own_name_and_home_is_known(tmp_path, monkeypatch):
         text = STUDY.replace("{markov: m.json}", f"{{path: {written}}}")
         (tmp_path / "studies" / "s.yaml").write_text(text)
         assert load_study(tmp_path / "studies" / "s.yaml").model("m").source.path == str(tmp_path / "model.gguf")
+
+
+def test_a_link_to_a_folder_or_to_a_file_of_the_same_kind_is_what_it_leads_to(tmp_path):
+    """A model is identified by its files and their name, however it is reached."""
+    (tmp_path / "models" / "folder-1.5").mkdir(parents=True)
+    (tmp_path / "models" / "file.gguf").touch()
+    for link, target in (("link", "folder-1.5"), ("link.gguf", "file.gguf"), ("link.d", "folder-1.5")):
+        (tmp_path / link).symlink_to(tmp_path / "models" / target)
+        (tmp_path / "s.yaml").write_text(STUDY.replace("{markov: m.json}", f"{{path: {link}}}"))
+        assert load_study(tmp_path / "s.yaml").model("m").source.path == str(tmp_path / "models" / target)
 
 
 # -- budgets ----------------------------------------------------------------------------------------------------
