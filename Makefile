@@ -88,6 +88,7 @@ test-all: $(VENV)/.tests browser test-vllm test-cluster  ## the tests, the slow 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster and not gpu'
 
 ui: setup  ## Dagster's UI on the same data
+	@test -d "$$DAGSTER_HOME" || { echo "DAGSTER_HOME is '$$DAGSTER_HOME', which is no folder; make it, or unset it" >&2; exit 2; }
 	@echo 'http://localhost:$(PORT): begin with Lineage; docs/ui.md says what is where. Ctrl-C ends it'
 	@PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
 
