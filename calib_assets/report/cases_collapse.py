@@ -193,28 +193,38 @@ def findings_of(name: str, table: pl.DataFrame) -> list[str]:
     alone = sorted((row for row in alone if row["est"] is not None), key=lambda row: row["est"])
     if not alone:
         return []
-    least = alone[0]["speaker"]
+
+    def numbers(speaker: str) -> list[int]:
+        return [int(known[speaker, "independent", measure]["est"]) for measure in ("n_answers", "n_distinct")]
+
+    told = [row for row in alone if len(set(numbers(row["speaker"]))) == 2]
+    different = [row["speaker"] for row in alone if row not in told]
+    if not told:
+        who = " and ".join(f"{numbers(speaker)[0]:,} of {plain(speaker, 60)}" for speaker in different)
+        return [
+            f"Answer collapse, {plain(name, 60)}: no two independent answers are alike ({who}), so from how many they "
+            "are drawn in effect cannot be told."
+        ]
+    least = told[0]["speaker"]
     own = {measure: row for (who, setting, measure), row in known.items() if (who, setting) == (least, "independent")}
-    n, distinct = (int(own[measure]["est"]) for measure in ("n_answers", "n_distinct"))
+    n, distinct = numbers(least)
     rough = "; most answers came once, so it is rough" if 2 * distinct > n else ""
     text = (
         f"Answer collapse, {plain(name, 60)}: the {count(n, 'independent answer')} of {plain(least, 60)} are drawn in "
-        f"effect from about {short(alone[0]['est'])} different ones (Chao–Shen, without an interval{rough})"
+        f"effect from about {short(told[0]['est'])} different ones (Chao–Shen, without an interval{rough}), and a "
+        f"share of {_share(own['top_share'])} is its most frequent answer"
     )
-    text += ", and no two are alike" if distinct == n > 1 else (
-        f", and a share of {_share(own['top_share'])} is its most frequent answer"
-    )  # fmt: skip
     listed = own.get("valid_share")
     text += f"; a share of {_share(listed)} is on its list" if listed and listed["est"] is not None else ""
     later = known.get((least, "history", EFFECTIVE))
     if later is not None and later["est"] is not None:
         text += f"; asked again in a conversation, about {short(later['est'])}"
     if len(alone) > 1:
-        most = alone[-1]
-        text += (
-            f". Of {len(alone)} speakers this is the smallest estimate; the largest is about {short(most['est'])}, of "
-            f"{plain(most['speaker'], 60)}"
-        )
+        text += f". Of {len(alone)} speakers this is the smallest estimate; "
+        if different:
+            text += f"of {' and '.join(plain(speaker, 60) for speaker in different)} no two answers are alike"
+        else:
+            text += f"the largest is about {short(told[-1]['est'])}, of {plain(told[-1]['speaker'], 60)}"
     return [text + "."]
 
 

@@ -50,15 +50,22 @@ def test_a_section_has_the_figures_and_tables_of_every_speaker(tables, study):
     assert outcomes.rows[0][2:] == (78, 0, 0, 1, 1)
 
 
-def test_answers_that_all_differ_have_no_most_frequent_one_and_a_rough_estimate(tables):
-    own = tables["collapse_comparison"].filter((pl.col("matching") == "strict") & (pl.col("speaker") == "varied"))
-    (text,) = findings_of("city", own)
-    assert "rough" not in text and "is its most frequent answer; a share of" in text and "is on its list" in text
+def test_answers_that_all_differ_have_no_effective_number(tables):
+    own = tables["collapse_comparison"].filter(pl.col("matching") == "strict")
     counted = pl.col("measure").is_in(["n_answers", "n_distinct"])
-    (text,) = findings_of("city", own.with_columns(est=pl.when(counted).then(6.0).otherwise("est")))
-    assert "the 6 independent answers of varied are drawn in effect from" in text
-    assert "(Chao–Shen, without an interval; most answers came once, so it is rough), and no two are alike" in text
-    assert "most frequent" not in text
+    (text,) = findings_of("city", own.filter(pl.col("speaker") == "varied"))
+    assert "rough" not in text and "is its most frequent answer; a share of" in text and "is on its list" in text
+    all_differ = own.with_columns(est=pl.when(counted & (pl.col("speaker") == "varied")).then(6.0).otherwise("est"))
+    (text,) = findings_of("city", all_differ)
+    assert text.endswith("Of 2 speakers this is the smallest estimate; of varied no two answers are alike.")
+    (text,) = findings_of("city", all_differ.filter(pl.col("speaker") == "varied"))
+    assert text == (
+        "Answer collapse, city: no two independent answers are alike (6 of varied), so from how many they are drawn in "
+        "effect cannot be told."
+    )
+    once = pl.when(pl.col("measure") == "n_answers").then(9.0).when(pl.col("measure") == "n_distinct").then(8.0)
+    (text,) = findings_of("city", own.filter(pl.col("speaker") == "varied").with_columns(est=once.otherwise("est")))
+    assert "(Chao–Shen, without an interval; most answers came once, so it is rough), and a share of" in text
     free = own.with_columns(est=pl.when(pl.col("measure") == "valid_share").then(None).otherwise("est"))
     assert "on its list" not in findings_of("city", free)[0]
 
