@@ -30,10 +30,9 @@ def slope(table: pl.DataFrame, panel: pl.DataFrame | None) -> str:
     )
     for level, row in others.items():
         way = direction(row["ci_low"], row["ci_high"])
-        together = f"which makes {short(base['estimate'] + row['estimate'])}"
         if way:
             size = _number(row) if way > 0 else value(-row["estimate"], -row["ci_high"], -row["ci_low"])
-            text += f"; in {plain(level, 40)} models it is {'larger' if way > 0 else 'smaller'} by {size}, {together}"
+            text += f"; in {plain(level, 40)} models it is {'larger' if way > 0 else 'smaller'} by {size}"
         else:
             text += f"; in {plain(level, 40)} models it differs by {_number(row)}, so it may be larger or smaller"
     return text + " (95 % Wald intervals)."
