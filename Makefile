@@ -85,7 +85,8 @@ test-gpu: $(VENV)/.tests  ## models on a GPU against the CPU; fails where there 
 	OMP_NUM_THREADS=4 $(BIN)/python -m pytest -m gpu tests/gpu
 
 test-all: $(VENV)/.tests browser test-vllm test-cluster  ## the tests, the slow studies, the vLLM engine and the cluster
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not vllm and not cluster and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=drawn \
+	  -m 'not vllm and not cluster and not gpu'
 
 ui: setup  ## Dagster's UI on the same data
 	@test -d "$$DAGSTER_HOME" || { echo "DAGSTER_HOME is '$$DAGSTER_HOME', which is no folder; make it, or unset it" >&2; exit 2; }

@@ -1,11 +1,16 @@
-"""Settings of all tests. Hypothesis sets no deadlines: how long an example takes says nothing about its result."""
+"""Settings of all tests.
+
+Hypothesis sets no deadlines: how long an example takes says nothing about its result. Its examples are the same in every
+run, so that a change that fails a property is the change's doing; `make test-all` draws new ones.
+"""
 
 import pytest
 from hypothesis import settings
 from s3_server import new_bucket, s3_server
 
-settings.register_profile("calib-assets", deadline=None)
-settings.load_profile("calib-assets")
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("drawn", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,8 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 from transformers.generation import logits_process as warpers
 
-settings.register_profile("decoding", deadline=None, print_blob=True)
-settings.load_profile("decoding")
 torch.set_num_threads(1)
 
 WARPERS = {

@@ -5,13 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import settings
 
 from calib_assets.decoding import PrefixTrie
-
-# A shared or slow machine must not fail a property for taking its time.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 SEQUENCES = ((1, 0), (1, 2), (1, 5, 3), (4, 4), (6,))
 VOCAB = 8
