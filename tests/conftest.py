@@ -1,7 +1,7 @@
 """Settings of all tests.
 
-Hypothesis sets no deadlines: how long an example takes says nothing about its result. Its examples are the same in every
-run, so that a change that fails a property is the change's doing; `make test-all` draws new ones.
+Hypothesis sets no deadlines: how long an example takes says nothing about its result. Its examples are the same in
+every run, so that a change that fails a property is the change's doing; `make test-all` draws new ones.
 """
 
 import pytest
