@@ -56,7 +56,8 @@ class LanguageModels(dg.ConfigurableResource):
         """
         if isinstance(row.source, MarkovSource):
             return MarkovModel(row.source.markov)
-        _announce_conversion(row, root / CACHE_FOLDER)
+        if self.unready(row) is None:
+            _announce_conversion(row, root / CACHE_FOLDER)
         if row.backend == "vllm":
             settings = settings_of(row, answer_prefix)
             return VllmModel(source_of(row), settings, cache_dir=root / CACHE_FOLDER, options=self.vllm)

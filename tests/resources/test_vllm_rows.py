@@ -19,7 +19,7 @@ from calib_assets.study import StudyError, load_study
 from calib_assets.study.slices import SLICES
 from resources.language_models import ModelError, ModelSource, TransformersModel, VllmModel, open_model
 from resources.language_models.vllm_options import DISTRIBUTIONS, VARIABLE, EngineOptions, installed_vllm
-from resources.services import LanguageModels, StoreService, StudyService, slicer_of
+from resources.services import LanguageModels, StoreService, StudyService, settings_of, slicer_of
 
 without_vllm = pytest.mark.skipif(installed_vllm() is not None, reason="says what is said where vLLM is missing")
 
@@ -51,8 +51,8 @@ def test_the_engine_and_its_version_are_identity(study, tmp_path, monkeypatch):
 
 
 def test_cells_depend_on_the_class_that_runs_them(study):
-    assert model_code(study("vllm"), ("small",)) == [VllmModel]
-    assert model_code(study(), ("small",)) == [TransformersModel]
+    assert model_code(study("vllm"), ("small",)) == [VllmModel, settings_of]
+    assert model_code(study(), ("small",)) == [TransformersModel, settings_of]
     parts = code_parts(VllmModel)
     for module in ("vllm_engine", "vllm_worker"):  # imported only where weights are needed
         assert f"resources.language_models.{module} (module)" in parts
