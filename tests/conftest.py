@@ -26,3 +26,12 @@ def bucket(s3, monkeypatch):
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
     return new_bucket()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for the pages of a module."""
+    from chromium import chromium  # not in environments that test an engine alone
+
+    with chromium() as started:
+        yield started

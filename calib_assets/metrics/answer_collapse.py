@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import betaincinv
 
 from calib_assets.metrics import effective_number as numbers
-from calib_assets.metrics._tables import check_columns
+from calib_assets.metrics._tables import ROUNDING, check_columns
 from calib_assets.metrics.answer_forms import MATCHINGS, Matching, answer_form
 from calib_assets.stats import Bootstrap
 
@@ -43,7 +43,6 @@ MEASURES = {
 CORRECTED: dict[str, Callable] = {"_miller_madow": numbers.miller_madow, "_chao_shen": numbers.chao_shen}
 NONE = (None, None, None)  # standard error and ends of an interval that there is not
 Values = tuple[float | None, float | None, float | None, float | None]
-ROUNDING = 1e-12  # draws that differ by less are alike
 BLOCK_ENTRIES = 4_000_000  # of a bootstrap's counts that are held at once
 
 

@@ -38,7 +38,7 @@ class Entry:
 def is_url(place: str) -> bool:
     """Whether a place is on object storage, and not a folder.
 
-    >>> is_url("s3://bucket/study"), is_url("/data/store"), is_url("file:///data/store")
+    >>> is_url("s3://bucket/study"), is_url(".store"), is_url("file://store")
     (True, False, False)
     """
     return "://" in place and not place.startswith(("file://", "local://"))

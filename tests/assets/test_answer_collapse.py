@@ -12,7 +12,7 @@ from answering import LETTERS, SHARES, Questions, api_row
 
 from calib_assets.assets.cases.collapse_rules import COLLAPSE_RULES
 from calib_assets.assets.rule import Reader
-from calib_assets.cli import render
+from calib_assets.plan_lines import render
 from calib_assets.results import Results
 from calib_assets.staleness.planner import plan
 

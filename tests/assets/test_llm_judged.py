@@ -5,7 +5,7 @@ import json
 import pytest
 from chat_server import ChatServer
 
-from calib_assets.cli import render
+from calib_assets.plan_lines import render
 from calib_assets.staleness.planner import plan
 
 KEY = "sk-loopback-1234567890abcdef"

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from calib_assets.assets import GRAPH
-from calib_assets.cli import render
 from calib_assets.decoding import RULES
+from calib_assets.plan_lines import render
 from calib_assets.staleness.fingerprint import digest
 from calib_assets.staleness.graph import Graph
 from calib_assets.staleness.identity import Context, Snapshot

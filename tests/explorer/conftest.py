@@ -1,13 +1,7 @@
-"""One browser for the explorer's pages, which are opened from files as a reader opens them."""
+"""The explorer's pages are opened from files, as a reader opens them."""
 
 import pytest
-from chromium import chromium, quiet_visit
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
+from chromium import quiet_visit
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Whatever a model, a judge or a data set says is text on the page: in a browser, nothing of it runs or is fetched."""
 
 import pytest
-from chromium import chromium, quiet_visit
+from chromium import quiet_visit
 from matplotlib.figure import Figure
 
 from calib_assets.assets.materialization import _cell
@@ -66,12 +66,6 @@ def html(order_study):
         findings=[Finding(joined)],
         left_out=[LeftOut(joined, joined), LeftOut(joined)],
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from chromium import PHONE, chromium, quiet_visit
+from chromium import PHONE, quiet_visit
 from matplotlib.figure import Figure
 from playwright.sync_api import expect
 
@@ -40,12 +40,6 @@ def address(tmp_path_factory):
     )
     path.write_text(page, encoding="utf-8")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

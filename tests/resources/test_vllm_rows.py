@@ -12,7 +12,7 @@ import yaml
 from calib_assets.assets import GRAPH
 from calib_assets.assets.code_in_use import model_code
 from calib_assets.assets.memo import context_for
-from calib_assets.cli import render
+from calib_assets.plan_lines import render
 from calib_assets.staleness.code_version import code_parts
 from calib_assets.staleness.planner import plan
 from calib_assets.study import StudyError, load_study

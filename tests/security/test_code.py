@@ -80,11 +80,11 @@ def test_the_search_leaves_the_harmless_alone(harmless):
 def test_the_study_files_loader_builds_plain_data_only():
     import yaml
 
-    from calib_assets.study.load import _UniqueKeys
+    from calib_assets.study.yaml_lines import UniqueKeys
 
-    assert issubclass(_UniqueKeys, yaml.SafeLoader)
+    assert issubclass(UniqueKeys, yaml.SafeLoader)
     with pytest.raises(yaml.constructor.ConstructorError):
-        yaml.load("a: !!python/object/apply:os.system ['true']", Loader=_UniqueKeys)
+        yaml.load("a: !!python/object/apply:os.system ['true']", Loader=UniqueKeys)
 
 
 def test_a_pickle_is_not_hidden_in_the_repository():

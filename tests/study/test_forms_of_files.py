@@ -7,7 +7,7 @@ import pytest
 
 from calib_assets.decoding import PrefixTrie
 from calib_assets.study import StudyError, answers_of, load_study
-from calib_assets.study.load import fewest_contexts
+from calib_assets.study.contexts import fewest_contexts
 from calib_assets.study.prompts import PromptProblem, read_prompts
 from calib_assets.study.tasks import DigitsTask, DigitSumTask
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from chromium import chromium, visit
+from chromium import visit
 from playwright.sync_api import TimeoutError as NotInTime
 from playwright.sync_api import expect
 
@@ -143,12 +143,6 @@ def deployment(tmp_path_factory):
         yield place
     finally:
         place.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

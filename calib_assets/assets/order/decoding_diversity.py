@@ -28,20 +28,13 @@ def decoding_diversity(run: Run) -> Result:
     spec = run.slice("scoring_spec")["decoding"] or {"validity_floor": 0.8, "tokenization": "word"}
     samples, embeddings = run.table("decoding_samples"), dict(run.table("sample_embeddings").iter_rows())
     # Both measures are of whole responses: the prefix is the same for every strategy.
-    texts, labels = (as_judged(table) for table in (samples.with_columns(text="response"), run.table("sample_labels")))
-    vectors = {shown: embeddings[item] for shown, item in zip(texts["item"], samples["item"], strict=True)}
-    points = decoding_points(texts, labels, vectors, tokenize=spec["tokenization"])
+    texts, labels = samples.with_columns(text="response"), run.table("sample_labels")
+    points = decoding_points(texts, labels, embeddings, tokenize=spec["tokenization"])
     best = best_decoding(points, floor=spec["validity_floor"])
     return Result(
         tables={"decoding_points": points, "best_decoding": best},
         numbers={"settings": points.select("strategy", "parameter", "temperature").n_unique()},
     )
-
-
-def as_judged(table: pl.DataFrame) -> pl.DataFrame:
-    """A text that was cut at the length limit as another item than the same text that ended: judges are told of it."""
-    cut = pl.when(pl.col("finish") == "length").then(pl.lit("…")).otherwise(pl.lit(""))
-    return table.with_columns(item=pl.col("item") + cut)
 
 
 def _preview(result: Result) -> bytes:
